@@ -1,0 +1,67 @@
+"""The errors of the domain, one tree; each dialect and service maps them to its own codes in one table.
+
+NearstreamError
+├── Invalid            the request cannot be honoured as written; the client should change it
+│   ├── Unsupported    a legal option that the running engine cannot do
+│   └── TemplateFailed the chat template refused the conversation
+├── Overloaded         no room now; the same request may succeed later
+├── NotReady           still loading, or being restarted
+├── GenerationFailed   the engine broke while it worked on this request
+│   └── EngineDied     its process ended
+├── Missing            a named thing does not exist
+├── Conflict           a named thing exists already, or is busy
+└── Unusable           a model, a file, a folder or a port on this machine cannot be used
+"""
+
+from __future__ import annotations
+
+
+class NearstreamError(Exception):
+    """Everything that nearstream raises on purpose. Its text is fit for a client: what was wanted, what came."""
+
+
+class Invalid(NearstreamError):
+    """The request cannot be honoured as written."""
+
+
+class Unsupported(Invalid):
+    """A legal option that the running engine cannot do."""
+
+    def __init__(self, option: str, engine: str, hint: str = "") -> None:
+        super().__init__(
+            f"`{option}` is not supported by the {engine} engine" + (f": {hint}" if hint else "")
+        )
+        self.option = option
+        self.engine = engine
+
+
+class TemplateFailed(Invalid):
+    """The chat template refused the conversation, or there is none."""
+
+
+class Overloaded(NearstreamError):
+    """No room for another request now."""
+
+
+class NotReady(NearstreamError):
+    """Still loading, or being restarted."""
+
+
+class GenerationFailed(NearstreamError):
+    """The engine broke while it worked on this request."""
+
+
+class EngineDied(GenerationFailed):
+    """The engine's process ended; it is being restarted."""
+
+
+class Missing(NearstreamError):
+    """A named thing does not exist."""
+
+
+class Conflict(NearstreamError):
+    """A named thing exists already, or is busy with something else."""
+
+
+class Unusable(NearstreamError):
+    """A model, a file, a folder or a port on this machine cannot be used."""

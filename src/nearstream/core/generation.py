@@ -1,0 +1,123 @@
+"""What is asked of a model and what comes back, token by token, in no wire's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["length", "eos", "stop"]
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """A constraint on the generated text: a JSON schema (its JSON text) or a regular expression."""
+
+    kind: Literal["json_schema", "regex"]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose tokens. `None` means: not asked for.
+
+    Ranges are checked by the dialect that parsed the request; an engine refuses with `Unsupported` what it
+    cannot do and never ignores an option.
+    """
+
+    do_sample: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    typical_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    top_n_tokens: int = 0
+    """Alternatives wanted beside each chosen token; 0 for none."""
+    prefill_logprobs: bool = False
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    grammar: Grammar | None = None
+    watermark: bool = False
+    adapter: str | None = None
+    stop_token_ids: frozenset[int] = frozenset()
+    """Generation ends with any of these, which is still reported (the model's end-of-sequence ids)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an engine made for one request since the last step.
+
+    `logprobs` are natural logarithms, one for each id. Exactly the last step of a generation has `finish`:
+    `eos` when its last id is one of `stop_token_ids`, `length` when the number asked for was made.
+    """
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: Literal["length", "eos"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, its content joined to plain text."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """Text that the model continues as it stands; no template is applied."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation for the model's own chat template; a last assistant message is continued."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One parsed request for one answer.
+
+    `max_new_tokens` None fills what the context leaves; `truncate` keeps only the last so many prompt tokens.
+    """
+
+    prompt: TextPrompt | ChatPrompt
+    sampling: Sampling = field(default_factory=Sampling)
+    max_new_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    truncate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token. `text` is "" while a character is incomplete; `special` marks control tokens."""
+
+    id: int
+    text: str
+    logprob: float | None = None
+    special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Why and after how much a generation ended. Token counts include an end-of-sequence token."""
+
+    reason: FinishReason
+    prompt_tokens: int
+    generated_tokens: int
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Tokens to hand on now; exactly the last delta of an answer has `finish`."""
+
+    tokens: tuple[Token, ...] = ()
+    finish: Finish | None = None

@@ -1,0 +1,91 @@
+"""The seams between the parts: what an engine, a dialect and a deployer must be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nearstream.core.errors import NearstreamError
+from nearstream.core.generation import Delta, GenerationRequest, Sampling, Step
+from nearstream.core.replicas import Replica, ReplicaSpec
+
+Clock = Callable[[], float]
+
+
+class Engine(Protocol):
+    """Token ids in, token ids and logprobs out."""
+
+    def generate(
+        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+    ) -> AsyncGenerator[Step, None]:
+        """Continue `prompt`. Closing the generator aborts the request within one engine step.
+
+        Raises on the first `anext`: Unsupported for an option that this engine lacks, Overloaded when its
+        queue is full; and at any step EngineDied or GenerationFailed.
+        """
+        ...
+
+    async def healthy(self) -> bool:
+        """Whether a request sent now would be served."""
+        ...
+
+    async def aclose(self) -> None:
+        """Abort what runs and free the engine; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an answer says of itself: its id, the model it names, when it was made (seconds since the epoch)."""
+
+    id: str
+    model: str
+    created: int
+    prompt_text: str
+    system_fingerprint: str
+
+
+class Encoder(Protocol):
+    """Turns deltas into the bytes of one answer; feeding it is the only state it has."""
+
+    def feed(self, delta: Delta) -> bytes:
+        """Bytes to send now; b"" where this shape says nothing yet (a body that is sent whole)."""
+        ...
+
+    def fail(self, error: NearstreamError) -> bytes:
+        """The last bytes of a stream that breaks."""
+        ...
+
+
+class Exchange(Protocol):
+    """One parsed call: what to generate and how to say it."""
+
+    @property
+    def request(self) -> GenerationRequest: ...
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer goes out as it is made, under `content_type`."""
+        ...
+
+    @property
+    def content_type(self) -> str: ...
+
+    def encoder(self, identity: Identity) -> Encoder: ...
+
+
+class Deployer(Protocol):
+    """Starts, stops and finds replicas on some kind of machine."""
+
+    async def start(self, spec: ReplicaSpec) -> Replica:
+        """Start one; returns at once, in state STARTING."""
+        ...
+
+    async def stop(self, replica_id: str, *, grace_s: float) -> None:
+        """Drain, then end it after `grace_s` at the latest; a replica that is gone already is no error."""
+        ...
+
+    async def observe(self) -> Sequence[Replica]:
+        """Every replica this home owns, those started by an earlier process too, with its state now."""
+        ...
