@@ -1,0 +1,62 @@
+# Everything a person does with a checkout. Needs Python 3.11 or newer, make and git; the rest goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help up down test check fix bench model lock clean
+
+help:  ## what can be done here
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+up: .venv/.runtime  ## start everything on the built-in model, in the foreground
+	@$(BIN)/nearstream up $(ARGS)
+
+down:  ## stop what `make up` started
+	@$(BIN)/nearstream down
+
+test: .venv/.dev  ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev  ## lint, formatting, strict types, layers
+	@$(BIN)/ruff check src tests benchmarks training examples
+	@$(BIN)/ruff format --check src tests benchmarks training examples
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+fix: .venv/.dev  ## let the tools mend what they can
+	@$(BIN)/ruff check --fix src tests benchmarks training examples
+	@$(BIN)/ruff format src tests benchmarks training examples
+
+bench: .venv/.dev  ## measure the path of a token; prints the figures and records them
+	@$(BIN)/python -m benchmarks.token_path $(ARGS)
+
+lock: .venv/.uv  ## resolve the dependencies anew into the lock files
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --group bootstrap -o requirements-bootstrap.lock
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+
+# The environment: uv from its lock, then the locked packages, then this project in place.
+.venv/.uv: requirements-bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "nearstream needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	    { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@touch $@
+
+.venv/.runtime: .venv/.uv requirements.lock pyproject.toml
+	@echo "Installing nearstream into .venv (about 400 MB) …"
+	@$(BIN)/uv pip install -q --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --no-deps -e .
+	@touch $@
+
+.venv/.dev: .venv/.uv requirements-dev.lock pyproject.toml
+	@$(BIN)/uv pip install -q --require-hashes -r requirements-dev.lock
+	@$(BIN)/uv pip install -q --no-deps -e .
+	@touch $@ .venv/.runtime
