@@ -1,0 +1,144 @@
+"""What a person configured: command line over environment over file, parsed once into frozen values.
+
+This package is the only reader of the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nearstream.core.errors import Unusable
+
+DEFAULT_PORT = 8040
+# What a replica inherits from the front door's own environment: how to find programs, hubs and proxies, and
+# no secret but the hub's token.
+INHERITED = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HOME", "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one home is run.
+
+    `aliases` maps a model id that code asks for to the model that runs, in order; "*" stands for any id.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    home: Path = field(default_factory=lambda: Path.home() / ".nearstream")
+    model: str = "builtin"
+    aliases: tuple[tuple[str, str], ...] = ()
+    region: str = "us-east-1"
+    database: str | None = None
+    log_level: str = "info"
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine reaches the front door."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+_KEYS = ("host", "port", "home", "model", "aliases", "region", "database", "log_level")
+_WANTED = {
+    "port": "a number from 1 to 65535",
+    "aliases": "a table of model ids, or lines like 'tiiuae/falcon-7b-instruct=builtin'",
+    "log_level": "debug, info, warning or error",
+}
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `flags` (None = not given), then NEARSTREAM_* variables, then the TOML file.
+
+    The file is --config, NEARSTREAM_CONFIG, or nearstream.toml in the home folder if it is there. Raises
+    Unusable with the source, the key, what came and what is accepted.
+    """
+    environ = os.environ if environ is None else environ
+    given = {key: (value, "the command line") for key, value in flags.items() if value not in (None, ())}
+    for key in _KEYS:
+        name = f"NEARSTREAM_{key.upper()}"
+        if environ.get(name):
+            given.setdefault(key, (environ[name], name))
+    for key, value in _from_file(given, environ):
+        given.setdefault(key, value)
+    given.pop("config", None)
+    return Settings(**{key: _parsed(key, value, source) for key, (value, source) in given.items()})
+
+
+def _from_file(
+    given: Mapping[str, tuple[Any, str]], environ: Mapping[str, str]
+) -> list[tuple[str, tuple[Any, str]]]:
+    named = given.get("config", (environ.get("NEARSTREAM_CONFIG"), ""))[0]
+    home = Path(given["home"][0]).expanduser() if "home" in given else Settings().home
+    path = Path(named).expanduser() if named else home / "nearstream.toml"
+    if not named and not path.exists():
+        return []
+    try:
+        document = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise Unusable(f"The config file {path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Unusable(f"The config file {path} is not valid TOML: {error}.") from error
+    for key in document:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" It may hold: {', '.join(_KEYS)}."
+            raise Unusable(f"The config file {path} has an unknown key {key!r}.{hint}")
+    return [(key, (value, str(path))) for key, value in document.items()]
+
+
+def _parsed(key: str, value: Any, source: str) -> Any:  # noqa: ANN401
+    try:
+        match key:
+            case "port":
+                return _port(value)
+            case "home":
+                return Path(value).expanduser().absolute()
+            case "aliases":
+                return _aliases(value)
+            case "log_level":
+                return _choice(str(value).lower(), ("debug", "info", "warning", "error"))
+            case _:
+                return str(value)
+    except (ValueError, TypeError, AttributeError) as error:
+        wanted = _WANTED.get(key, "a string")
+        raise Unusable(f"{key} from {source}: {value!r} was given, {wanted} is wanted.") from error
+
+
+def _port(value: int | str) -> int:
+    port = int(value)
+    if not 0 <= port <= 65535:  # noqa: PLR2004  # 0 lets the system choose, for tests
+        raise ValueError
+    return port
+
+
+def _choice(value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ValueError
+    return value
+
+
+def _aliases(value: Mapping[str, str] | str | list[str] | tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    if isinstance(value, Mapping):
+        return tuple((str(asked), str(runs)) for asked, runs in value.items())
+    lines = [line for line in value.split(",") if line.strip()] if isinstance(value, str) else value
+    pairs = [line.split("=", 1) for line in lines]
+    if not all(len(pair) == 2 and all(part.strip() for part in pair) for pair in pairs):  # noqa: PLR2004
+        raise ValueError
+    return tuple((asked.strip(), runs.strip()) for asked, runs in pairs)
+
+
+def inherited_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The part of this process's environment that a replica starts with."""
+    environ = os.environ if environ is None else environ
+    return {name: environ[name] for name in INHERITED if name in environ}
