@@ -1,0 +1,45 @@
+"""The command line: which words run what, and what an exit code means."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+from cyclopts import App
+
+from nearstream.core.errors import Conflict, Missing, NearstreamError, Unusable
+
+# What a script may rely on; 2 is a wrong option, 130 an interrupt.
+EXIT_CODES: dict[type[NearstreamError], int] = {Unusable: 3, Conflict: 4, Missing: 5}
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+COMMANDS = ("up", "down", "status", "logs", "env", "invoke", "chat", "serve", "convert")
+
+
+def build() -> App:
+    """The `nearstream` command; each subcommand's module is imported when it is called."""
+    app = App(
+        name="nearstream",
+        help="Real-time LLM endpoints with response streaming, close to their users.",
+        version=version("nearstream"),
+        default_parameter=None,
+    )
+    for name in COMMANDS:
+        app.command(f"nearstream.cli.{name}:{name}", name=name)
+    return app
+
+
+def main() -> None:
+    """Run the command line; a failure is one sentence on standard error and a code that says which kind."""
+    try:
+        build()()
+    except NearstreamError as error:
+        print(f"nearstream: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_FAILED))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has left, as `| head` does.
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)
