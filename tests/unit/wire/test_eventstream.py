@@ -78,14 +78,7 @@ def test_a_stream_that_ends_inside_a_frame_is_not_whole():
 
 
 def test_headers_of_every_type_are_skipped_over():
-    raw = (
-        b"\x01a\x00"
-        + b"\x01b\x02\xff"
-        + b"\x01c\x06\x00\x02hi"
-        + b"\x01d\x07\x00\x02yo"
-        + b"\x01e\x09"
-        + bytes(16)
-    )
+    raw = b"\x01a\x00\x01b\x02\xff\x01c\x06\x00\x02hi\x01d\x07\x00\x02yo\x01e\x09" + bytes(16)
     (message,) = Decoder().feed(eventstream._frame(raw, b"x"))
     assert message.headers == {"d": "yo"}
 
