@@ -60,7 +60,7 @@ SAGEMAKER_RUNTIME: Final[FaultTable] = {
     GenerationFailed: Fault("ModelError", 424),
     NearstreamError: Fault("InternalFailure", 500),
 }
-"""The data plane. boto3 tries a 5xx or ThrottlingException three times, so only what a retry can help is one."""
+"""The data plane. boto3 tries a 5xx or ThrottlingException three times: only for what a retry can help."""
 
 
 def translate(error: NearstreamError, table: FaultTable) -> AwsError:

@@ -1,0 +1,174 @@
+"""Verifies Signature Version 4 on the server's side, header form and presigned query form.
+
+Follows AWS's "Signature Version 4 for API requests", in the words that AWS clients know. Secrets and
+signatures never reach a message.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from nearstream.wire.aws import canonical, claim
+from nearstream.wire.aws.claim import Claim, RawRequest
+from nearstream.wire.aws.credentials import Credential, Lookup, Principal
+from nearstream.wire.aws.errors import AwsError
+
+SKEW_S: Final = 15 * 60
+"""How far a client's clock may be from ours."""
+
+_TIMESTAMP: Final = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_KEYS_KEPT: Final = 256
+_MISMATCH: Final = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret"
+    " Access Key and signing method. Consult the service documentation for details."
+)
+
+
+class Verifier:
+    """Proves who sent a request. Keeps derived signing keys, so that a verification costs two HMACs.
+
+    `region` and `services`, where given, are the only ones that a credential scope may name.
+    """
+
+    def __init__(
+        self, lookup: Lookup, *, region: str | None = None, services: frozenset[str] | None = None
+    ) -> None:
+        self._lookup = lookup
+        self._region = region
+        self._services = services
+        self._keys: dict[tuple[str, str, str, str], tuple[str, bytes]] = {}
+
+    def verify(self, request: RawRequest, *, now: float) -> Principal:
+        """The caller. Raises AwsError; `now` is in seconds since the epoch."""
+        claimed = claim.read(request)
+        credential = self._credential(claimed, now)
+        self._check_scope(claimed)
+        _check_time(claimed, now)
+        payload_hash = _payload_hash(request, claimed)
+        canonical_request = canonical.request(
+            request.method,
+            canonical.path(request.path, service=claimed.service),
+            canonical.query(
+                request.query, leave_out="X-Amz-Signature" if claimed.expires_s is not None else ""
+            ),
+            [(name, claimed.headers[name]) for name in claimed.signed_headers],
+            payload_hash,
+        )
+        self._check_signature(claimed, credential, canonical_request)
+        return Principal(
+            credential.access_key, credential.account, credential.arn, claimed.region, claimed.service
+        )
+
+    def _credential(self, claimed: Claim, now: float) -> Credential:
+        credential = self._lookup(claimed.access_key)
+        if credential is None or not _same(credential.session_token or "", claimed.session_token or ""):
+            raise AwsError(
+                "UnrecognizedClientException", "The security token included in the request is invalid.", 403
+            )
+        if credential.expires_at is not None and credential.expires_at <= now:
+            raise AwsError(
+                "ExpiredTokenException", "The security token included in the request is expired", 403
+            )
+        return credential
+
+    def _check_scope(self, claimed: Claim) -> None:
+        problems = []
+        if self._region is not None and claimed.region != self._region:
+            problems.append(f"Credential should be scoped to a valid region, not '{claimed.region}'.")
+        if self._services is not None and claimed.service not in self._services:
+            expected = ", ".join(f"'{name}'" for name in sorted(self._services))
+            problems.append(f"Credential should be scoped to correct service: {expected}.")
+        if claimed.terminator != canonical.TERMINATOR:
+            problems.append(
+                f"Credential should be scoped with a valid terminator: '{canonical.TERMINATOR}',"
+                f" not '{claimed.terminator}'."
+            )
+        if not claimed.timestamp.startswith(claimed.date):
+            problems.append(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP:"
+                f" '{claimed.date}' != '{claimed.timestamp[:8]}', from '{claimed.timestamp[:40]}'."
+            )
+        if problems:
+            raise _invalid(" ".join(problems))
+
+    def _check_signature(self, claimed: Claim, credential: Credential, canonical_request: str) -> None:
+        id_ = (claimed.access_key, claimed.date, claimed.region, claimed.service)
+        secret, key = self._keys.get(id_, ("", b""))
+        known = secret == credential.secret_key
+        if not known:
+            key = canonical.signing_key(credential.secret_key, *id_[1:])
+        expected = canonical.signature(
+            key, timestamp=claimed.timestamp, scope=claimed.scope, canonical_request=canonical_request
+        )
+        if not _same(expected, claimed.signature):
+            raise _invalid(_MISMATCH)
+        if not known:  # kept only once proven, so that strangers cannot fill the table
+            while len(self._keys) >= _KEYS_KEPT:
+                del self._keys[next(iter(self._keys))]
+            self._keys[id_] = (credential.secret_key, key)
+
+
+def _check_time(claimed: Claim, now: float) -> None:
+    signed_at = _parse_time(claimed.timestamp)
+    if signed_at > now + SKEW_S:
+        raise _invalid(
+            f"Signature not yet current: {claimed.timestamp} is still later than"
+            f" {_format_time(now + SKEW_S)} ({_format_time(now)} + {SKEW_S // 60} min.)"
+        )
+    window_s = SKEW_S if claimed.expires_s is None else claimed.expires_s
+    if signed_at < now - window_s:
+        raise _invalid(
+            f"Signature expired: {claimed.timestamp} is now earlier than"
+            f" {_format_time(now - window_s)} ({_format_time(now)} - {window_s // 60} min.)"
+        )
+
+
+def _parse_time(timestamp: str) -> float:
+    if _TIMESTAMP.fullmatch(timestamp):
+        try:
+            return datetime.fromisoformat(timestamp).timestamp()
+        except ValueError:
+            pass
+    raise AwsError(
+        "IncompleteSignatureException",
+        f"Date must be in ISO-8601 'basic format'. Got '{timestamp[:40]}'."
+        " See http://en.wikipedia.org/wiki/ISO_8601",
+    )
+
+
+def _format_time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _payload_hash(request: RawRequest, claimed: Claim) -> str:
+    """What stands for the body in the canonical request; a hash that the client sent must be the body's."""
+    declared = claimed.headers.get("x-amz-content-sha256")
+    if declared is None and claimed.expires_s is not None and claimed.service == "s3":
+        return canonical.UNSIGNED_PAYLOAD
+    if request.body is None:
+        if declared is None:
+            raise _invalid("A streamed body needs the header 'x-amz-content-sha256'.")
+        return declared
+    if declared is not None and not _SHA256.fullmatch(declared):
+        return declared  # UNSIGNED-PAYLOAD and the STREAMING- kinds: signed as the words they are
+    actual = canonical.sha256(request.body)
+    if declared is not None and not _same(actual, declared):
+        if claimed.service == "s3":
+            message = "The provided 'x-amz-content-sha256' header does not match what was computed."
+            raise AwsError("XAmzContentSHA256Mismatch", message, 400)
+        raise _invalid(_MISMATCH)
+    return actual
+
+
+def _same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(
+        expected.encode(errors="surrogateescape"), given.encode(errors="surrogateescape")
+    )
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidSignatureException", message, 403)
