@@ -2,6 +2,9 @@
 
 NearstreamError
 ├── Invalid            the request cannot be honoured as written; the client should change it
+│   ├── Malformed      the body is not JSON
+│   │   └── Misshapen  the body is JSON, but not of the shape that this route takes
+│   ├── BatchTooLarge  more prompts in one call than the server takes
 │   ├── Unsupported    a legal option that the running engine cannot do
 │   └── TemplateFailed the chat template refused the conversation
 ├── Overloaded         no room now; the same request may succeed later
@@ -22,6 +25,18 @@ class NearstreamError(Exception):
 
 class Invalid(NearstreamError):
     """The request cannot be honoured as written."""
+
+
+class Malformed(Invalid):
+    """The body is not JSON."""
+
+
+class Misshapen(Malformed):
+    """The body is JSON, but not of the shape that this route takes."""
+
+
+class BatchTooLarge(Invalid):
+    """More prompts in one call than the server takes."""
 
 
 class Unsupported(Invalid):
