@@ -1,0 +1,104 @@
+"""Turns an operation's output into plain JSON values by its shape, and wire timestamps and blobs back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from botocore.model import Shape
+
+from nearstream.core.errors import Invalid
+from nearstream.wire.aws.service import Value
+
+
+def to_json(shape: Shape, value: Value) -> Value:
+    """`value` as JSON holds it: epoch numbers, base64; what the shape does not know and None are left out."""
+    kind = shape.type_name
+    if kind == "structure":
+        return {
+            member.serialization.get("name", name): to_json(member, value[name])
+            for name, member in shape.members.items()
+            if value.get(name) is not None
+        }
+    if kind == "list":
+        return [to_json(shape.member, item) for item in value]
+    if kind == "map":
+        return {key: to_json(shape.value, item) for key, item in value.items()}
+    if kind == "timestamp":
+        return timestamp(shape, value)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def timestamp(shape: Shape, value: float, default: str = "unixTimestamp") -> float | str:
+    """`value`, seconds since the epoch, in the format that `shape` asks for."""
+    form = shape.serialization.get("timestampFormat", default)
+    if form == "unixTimestamp":
+        return round(value, 3)
+    moment = datetime.fromtimestamp(value, UTC)
+    if form == "rfc822":
+        return moment.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_json(shape: Shape, value: Value) -> Value:
+    """A checked JSON value as services take it: timestamps as seconds since the epoch, blobs as bytes.
+
+    Members that the shape does not know, and nulls, are left out.
+    """
+    kind = shape.type_name
+    if kind == "structure":
+        named = {member.serialization.get("name", name): name for name, member in shape.members.items()}
+        return {
+            name: from_json(shape.members[name], value[key])
+            for key, name in named.items()
+            if value.get(key) is not None
+        }
+    if kind == "list":
+        return [from_json(shape.member, item) for item in value if item is not None]
+    if kind == "map":
+        return {key: from_json(shape.value, item) for key, item in value.items() if item is not None}
+    return _SCALARS[kind](value) if kind in _SCALARS else value
+
+
+def parse_timestamp(value: float | str) -> float:
+    """Seconds since the epoch from a number, ISO 8601 or an HTTP date. Raises Invalid."""
+    if not isinstance(value, str):
+        return float(value)
+    readers: tuple[Callable[[str], float], ...] = (float, _iso, _http_date)
+    for read in readers:
+        try:
+            return read(value)
+        except ValueError:
+            continue
+    raise Invalid(f"'{value[:64]}' is not a timestamp")
+
+
+def _iso(value: str) -> float:
+    moment = datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _http_date(value: str) -> float:
+    return datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC).timestamp()
+
+
+def _blob(value: str | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise Invalid("a blob must be base64") from None
+
+
+_SCALARS: Final[Mapping[str, Callable[[Value], Value]]] = {
+    "timestamp": parse_timestamp,
+    "blob": _blob,
+    "integer": int,
+    "long": int,
+    "float": float,
+    "double": float,
+}
