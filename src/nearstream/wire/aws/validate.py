@@ -7,7 +7,7 @@ then the constraints, all of them, in one message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -29,10 +29,20 @@ def check(shape: Shape | None, document: Mapping[str, Any], *, lenient: frozense
     if shape is None:
         return
     check_type(shape, document)
-    violations = list(_violations(shape, document, "", lenient))
+    refuse(list(_violations(shape, document, "", lenient)))
+
+
+def refuse(violations: Sequence[str]) -> None:
+    """Raise Invalid with all `violations`, counted; with none of them, do nothing."""
     if violations:
         count = "1 validation error" if len(violations) == 1 else f"{len(violations)} validation errors"
         raise Invalid(f"{count} detected: {'; '.join(violations)}")
+
+
+def violation(value: object, at: str, constraint: str) -> str:
+    """One broken constraint, as AWS says it."""
+    shown = "null" if value is None else f"'{_show(value)}'"
+    return f"Value {shown} at '{at}' failed to satisfy constraint: {constraint}"
 
 
 def check_type(shape: Shape, value: object) -> None:
@@ -109,7 +119,7 @@ def _mismatch(kind: str, value: object) -> str:
 
 def _violations(shape: Shape, value: Value, at: str, lenient: frozenset[str]) -> Iterator[str]:
     for constraint in _constraints(shape, value, lenient):
-        yield _violation(value, at, constraint)
+        yield violation(value, at, constraint)
     if isinstance(value, Mapping):
         walk = _map_violations if shape.type_name == "map" else _structure_violations
         yield from walk(shape, value, at, lenient)
@@ -122,7 +132,7 @@ def _structure_violations(
 ) -> Iterator[str]:
     for name in shape.required_members:
         if value.get(name) is None:
-            yield _violation(None, _join(at, name), "Member must not be null")
+            yield violation(None, _join(at, name), "Member must not be null")
     for name, member in shape.members.items():
         if value.get(name) is not None:
             yield from _violations(member, value[name], _join(at, name), lenient)
@@ -132,11 +142,11 @@ def _list_violations(shape: Shape, value: list[Any], at: str, lenient: frozenset
     member = shape.member
     for number, item in enumerate(value, 1):
         if item is None:
-            yield _violation(None, f"{at}.{number}.member", "Member must not be null")
+            yield violation(None, f"{at}.{number}.member", "Member must not be null")
         elif member.type_name in ("structure", "list", "map"):
             yield from _violations(member, item, f"{at}.{number}.member", lenient)
         elif any(_constraints(member, item, lenient)):
-            yield _violation(value, at, f"Member must satisfy constraint: [{_all_constraints(member)}]")
+            yield violation(value, at, f"Member must satisfy constraint: [{_all_constraints(member)}]")
             return
 
 
@@ -144,18 +154,13 @@ def _map_violations(
     shape: Shape, value: Mapping[str, Any], at: str, lenient: frozenset[str]
 ) -> Iterator[str]:
     if any(any(_constraints(shape.key, key, lenient)) for key in value):
-        yield _violation(value, at, f"Map keys must satisfy constraint: [{_all_constraints(shape.key)}]")
+        yield violation(value, at, f"Map keys must satisfy constraint: [{_all_constraints(shape.key)}]")
     nested = shape.value.type_name in ("structure", "list", "map")
     if nested:
         for key, item in value.items():
             yield from _violations(shape.value, item, f"{at}.{key}.member", lenient)
     elif any(item is None or any(_constraints(shape.value, item, lenient)) for item in value.values()):
-        yield _violation(value, at, f"Map value must satisfy constraint: [{_all_constraints(shape.value)}]")
-
-
-def _violation(value: object, at: str, constraint: str) -> str:
-    shown = "null" if value is None else f"'{_show(value)}'"
-    return f"Value {shown} at '{at}' failed to satisfy constraint: {constraint}"
+        yield violation(value, at, f"Map value must satisfy constraint: [{_all_constraints(shape.value)}]")
 
 
 def _join(at: str, name: str) -> str:
@@ -208,10 +213,24 @@ def _number(value: int | float | str) -> float:
     return float(value)
 
 
+_JAVA: Final = {
+    r"[\p{Print}]": r"[ -~]",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\p{Alnum}": "A-Za-z0-9",
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r" \u00a0\u2000-\u200a\u3000",
+    r"\z": r"\Z",
+}
+"""What Java writes in the models' patterns, and the nearest that Python reads."""
+
+
 def _matches(pattern: str, value: str) -> bool:
     """Whether all of `value` matches, as Java means it; a pattern that Python cannot read holds for all."""
     if len(value) > _PATTERN_LIMIT:
         return True
+    for java, python in _JAVA.items():
+        pattern = pattern.replace(java, python)
     try:
         return re.fullmatch(pattern, value) is not None
     except re.error:
