@@ -50,3 +50,5 @@ class Replica:
     """Seconds since the epoch."""
     exit_reason: str | None = None
     """For a dead replica: why, in a sentence, with the tail of its log."""
+    since: float | None = None
+    """When it entered `state`, seconds since the epoch; None: when it was started."""

@@ -1,0 +1,116 @@
+"""Processes of this machine: start one in its own session, know it again later, end it with its children."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from nearstream.core.errors import Unusable
+
+_PROC = Path("/proc")
+_HAS_PROC = (_PROC / "self" / "stat").exists()
+_GONE_STATES = {"Z", "X", "x"}
+
+
+def spawn(argv: list[str], environment: Mapping[str, str], *, log: Path) -> int:
+    """Starts `argv` as the leader of a new session, its output appended to `log`; returns its pid.
+
+    The process outlives this one. Raises Unusable when it cannot be started.
+    """
+    append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        return os.posix_spawn(
+            argv[0], argv, environment, file_actions=files, setsid=True, setsigdef=[signal.SIGPIPE]
+        )
+    except OSError as error:
+        raise Unusable(f"A replica cannot be started with {argv[0]}: {error.strerror}.") from error
+    except ValueError as error:
+        raise Unusable(f"A replica cannot be started, its environment or model: {error}.") from error
+
+
+def birth_of(pid: int) -> str | None:
+    """A mark that no other process with this pid will ever have; None when there is none.
+
+    On Linux it is the boot and the tick at which the process started: the wall clock may be set meanwhile.
+    """
+    if _HAS_PROC:
+        fields = _stat(pid)
+        return f"{_boot()}/{fields[19]}" if fields else None
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def is_alive(pid: int, birth: str) -> bool:
+    """Whether the process that had this mark still runs; a zombie does not."""
+    if birth_of(pid) != birth:
+        return False
+    if _HAS_PROC:
+        fields = _stat(pid)
+        return bool(fields) and fields[0] not in _GONE_STATES
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def terminate(pid: int, birth: str) -> None:
+    """Asks the process itself, and not its children, to finish."""
+    if is_alive(pid, birth):
+        _signal(os.kill, pid, signal.SIGTERM)
+
+
+def kill_group(pid: int, birth: str) -> None:
+    """Kills the process and what it left behind in its session.
+
+    A pid is not given out again while a group bears it: a stranger there means that our group is empty.
+    """
+    if birth_of(pid) in {birth, None} and _same_boot(birth):
+        _signal(os.killpg, pid, signal.SIGKILL)
+
+
+def reap(pid: int, *, wait: bool = False) -> str | None:
+    """How a child of ours ended, in words; None when it is not our child or has not ended."""
+    try:
+        ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if ended == 0:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the state on; the name before them may hold anything."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _boot() -> str:
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _same_boot(birth: str) -> bool:
+    return not _HAS_PROC or birth.startswith(f"{_boot()}/")
+
+
+def _signal(send: Callable[[int, int], None], pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        send(pid, number)

@@ -1,0 +1,135 @@
+"""Follows one replica's process: which state it is in, since when, and why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from nearstream.core.ports import Clock
+from nearstream.core.replicas import Replica, ReplicaState
+from nearstream.deploy import processes
+from nearstream.deploy.ping import Health, ping
+from nearstream.deploy.runs import Run, outgrown, rotate, tail_of
+
+READY_PING_S = 1.0
+STARTING_PING_S = 0.1
+SLOW_START_S = 30.0
+SLOW_STARTING_PING_S = 0.5
+# A busy machine answers late now and then: how long a ready replica may be silent before it gets no more
+# work, and before it counts as hung and is killed.
+SILENT_S = 5.0
+HUNG_S = 60.0
+
+_log = structlog.get_logger()
+
+
+class Watch:
+    """One run's state now in `replica`; `notify` is called at every change of state."""
+
+    def __init__(self, run: Run, *, clock: Clock, notify: Callable[[], None]) -> None:
+        self.run = run
+        self.replica = Replica(
+            id=run.id,
+            spec=run.spec,
+            state=ReplicaState.DRAINING if run.stopping else ReplicaState.STARTING,
+            socket=run.socket,
+            pid=run.pid,
+            started_at=run.started_at,
+        )
+        self.exited = asyncio.Event()
+        self._clock = clock
+        self._notify = notify
+        self._was_ready = False
+        self._silent_since: float | None = None
+        self._pidfd = self._listen()
+
+    async def follow(self) -> None:
+        """Looks again and again until the process is dead."""
+        while not self.exited.is_set():
+            await asyncio.sleep(self._interval_s())
+            await self.look()
+            if outgrown(self.run.log):
+                await asyncio.to_thread(rotate, self.run.log)
+
+    async def look(self) -> None:
+        """Brings `replica` up to date."""
+        self._look_for_death()
+        if self.replica.state not in {ReplicaState.STARTING, ReplicaState.READY}:
+            return
+        health = await ping(self.run.socket)
+        self._look_for_death()
+        if self.replica.state in {ReplicaState.STARTING, ReplicaState.READY}:
+            self._judge(health)
+
+    def drain(self) -> None:
+        """From now on the replica is on its way out."""
+        self.run = replace(self.run, stopping=True)
+        if self.replica.state is not ReplicaState.DEAD:
+            self._enter(ReplicaState.DRAINING)
+
+    def close(self) -> None:
+        """Stops listening; the process is left as it is."""
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def _judge(self, health: Health) -> None:
+        now = self._clock()
+        if health is not Health.SILENT:
+            self._silent_since = None
+            self._was_ready = self._was_ready or health is Health.WELL
+            self._enter(ReplicaState.READY if health is Health.WELL else ReplicaState.STARTING)
+            return
+        self._silent_since = self._silent_since or now
+        silent_s = now - self._silent_since
+        if silent_s >= SILENT_S:
+            self._enter(ReplicaState.STARTING)
+        if silent_s >= HUNG_S and self._was_ready:
+            processes.kill_group(self.run.pid, self.run.birth)
+            self._bury(f"did not answer GET /ping for {silent_s:.0f} s and was killed")
+
+    def _look_for_death(self) -> None:
+        if not self.exited.is_set() and not processes.is_alive(self.run.pid, self.run.birth):
+            # The group first: while the process is a zombie, no other can have its pid.
+            processes.kill_group(self.run.pid, self.run.birth)
+            self._bury(processes.reap(self.run.pid) or "is gone")
+
+    def _bury(self, ended: str) -> None:
+        tail = tail_of(self.run.log)
+        reason = f"The process {ended}." + (f" The end of its log:\n{tail}" if tail else "")
+        self.replica = replace(self.replica, exit_reason=reason)
+        self.exited.set()
+        self.close()
+        self._enter(ReplicaState.DEAD)
+        _log.info("replica ended", replica=self.run.id, endpoint=self.run.spec.endpoint, how=ended)
+
+    def _enter(self, state: ReplicaState) -> None:
+        if state is not self.replica.state:
+            self.replica = replace(self.replica, state=state, since=self._clock())
+            self._notify()
+
+    def _interval_s(self) -> float:
+        if self.replica.state is ReplicaState.READY:
+            return READY_PING_S
+        young = self._clock() - (self.replica.since or self.run.started_at) < SLOW_START_S
+        return STARTING_PING_S if young else SLOW_STARTING_PING_S
+
+    def _listen(self) -> int | None:
+        """Has the kernel tell of the end at once, where it can; elsewhere `follow` sees it soon enough."""
+        if not hasattr(os, "pidfd_open"):
+            return None
+        try:
+            pidfd = os.pidfd_open(self.run.pid)
+        except OSError:
+            return None
+        asyncio.get_running_loop().add_reader(pidfd, self._on_exit)
+        return pidfd
+
+    def _on_exit(self) -> None:
+        self._look_for_death()
+        self.close()
