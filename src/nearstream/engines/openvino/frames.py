@@ -1,0 +1,145 @@
+"""What the engine and its worker process say to each other: length-prefixed msgpack, a pure codec.
+
+A frame is four bytes of length, big-endian, and one message: an array whose first item tells its type. The
+engine sends one `Load`, then `Submit` and `Cancel`; the worker answers `Loaded` or `Unloadable`, then at
+most one `Stepped` for each step of its batch. Closing the socket ends the worker.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+_LENGTH_BYTES = 4
+
+Ending = Literal["length", "eos", "cancelled"]
+FailureKind = Literal["invalid", "overloaded", "failed"]
+
+
+class Load(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """The model to load. `properties` are the CPU plugin's."""
+
+    model: str
+    kv_blocks: int
+    max_batched_tokens: int
+    max_seqs: int
+    prefix_caching: bool
+    vocab_size: int | None
+    properties: dict[str, str]
+
+
+class Options(msgspec.Struct, frozen=True, array_like=True):
+    """How to choose tokens, every default filled in."""
+
+    max_new_tokens: int
+    stop_token_ids: tuple[int, ...] = ()
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    seed: int = 0
+    json_schema: str | None = None
+    regex: str | None = None
+
+
+class Submit(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """One request. `prompt` holds token ids as little-endian 64-bit integers."""
+
+    id: int
+    prompt: bytes
+    options: Options
+
+
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Drop a request; it is answered with an `Advance` that is "cancelled", unless it ended before."""
+
+    id: int
+
+
+class Loaded(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """The model is loaded and has generated once."""
+
+    load_s: float
+    warm_up_s: float
+    kv_cache_bytes: int
+    grammar: bool
+    """Whether constrained output works: it needs openvino_tokenizer.xml beside the model."""
+
+
+class Unloadable(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """The model could not be loaded; the worker ends."""
+
+    message: str
+
+
+class Advance(msgspec.Struct, frozen=True, array_like=True):
+    """What one step made for one request."""
+
+    id: int
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    ending: Ending | None
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """A request that ended badly, on its own."""
+
+    id: int
+    kind: FailureKind
+    message: str
+
+
+class Stepped(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Everything that changed since the last frame."""
+
+    advances: list[Advance]
+    failures: list[Failure] = []
+
+
+ToWorker = Load | Submit | Cancel
+FromWorker = Loaded | Unloadable | Stepped
+Frame = TypeVar("Frame", ToWorker, FromWorker)
+
+
+def encode(frame: ToWorker | FromWorker) -> bytes:
+    """The bytes of one frame."""
+    body = msgspec.msgpack.encode(frame)
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+class FrameReader(Generic[Frame]):
+    """Turns bytes, cut anywhere, back into frames."""
+
+    def __init__(self, kind: type[Frame]) -> None:
+        self._decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(kind)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that `data` completes."""
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        start = 0
+        while len(buffer) - start >= _LENGTH_BYTES:
+            body = start + _LENGTH_BYTES
+            end = body + int.from_bytes(buffer[start:body], "big")
+            if len(buffer) < end:
+                break
+            frames.append(self._decoder.decode(memoryview(buffer)[body:end]))
+            start = end
+        del buffer[:start]
+        return frames
+
+
+def to_worker() -> FrameReader[ToWorker]:
+    """A reader for the worker's end."""
+    return FrameReader(ToWorker)  # type: ignore[arg-type]
+
+
+def from_worker() -> FrameReader[FromWorker]:
+    """A reader for the engine's end."""
+    return FrameReader(FromWorker)  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""What of `Sampling` OpenVINO can do, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nearstream.core.errors import Unsupported
+from nearstream.core.generation import Sampling
+from nearstream.engines.openvino.frames import Options
+
+ENGINE = "OpenVINO"
+
+_REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
+    ("typical_p", lambda s: s.typical_p is not None and s.typical_p < 1, "use top_p"),
+    ("top_n_tokens", lambda s: s.top_n_tokens > 1, "it computes the log-probability of one token only"),
+    (
+        "top_n_tokens",
+        lambda s: s.top_n_tokens == 1 and s.do_sample,
+        "it computes the log-probability of the chosen token only; use do_sample=false",
+    ),
+    ("prefill_logprobs", lambda s: s.prefill_logprobs, "it computes no log-probabilities of the prompt"),
+    ("logit_bias", lambda s: bool(s.logit_bias), ""),
+    ("watermark", lambda s: s.watermark, ""),
+    ("adapter", lambda s: s.adapter is not None, "no adapters are loaded"),
+)
+
+
+def refuse_unsupported(sampling: Sampling, *, grammar: bool) -> None:
+    """Raise Unsupported for the first option asked for that OpenVINO lacks.
+
+    `grammar` tells whether the loaded model has what constrained output needs.
+    """
+    for option, asked, hint in _REFUSED:
+        if asked(sampling):
+            raise Unsupported(option, ENGINE, hint)
+    if sampling.grammar is not None and not grammar:
+        raise Unsupported("grammar", ENGINE, "the model folder has no openvino_tokenizer.xml")
+
+
+def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int) -> Options:
+    """The worker's options; `seed` is used where the request brings none."""
+    grammar = sampling.grammar
+    return Options(
+        max_new_tokens=max_new_tokens,
+        stop_token_ids=tuple(sampling.stop_token_ids),
+        do_sample=sampling.do_sample,
+        temperature=_or(sampling.temperature, 1.0),
+        top_k=sampling.top_k or 0,
+        top_p=_or(sampling.top_p, 1.0),
+        repetition_penalty=_or(sampling.repetition_penalty, 1.0),
+        frequency_penalty=_or(sampling.frequency_penalty, 0.0),
+        presence_penalty=_or(sampling.presence_penalty, 0.0),
+        seed=sampling.seed if sampling.seed is not None else seed,
+        json_schema=grammar.source if grammar and grammar.kind == "json_schema" else None,
+        regex=grammar.source if grammar and grammar.kind == "regex" else None,
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,212 @@
+"""The one file that imports openvino_genai: loads a model and steps a batch of requests.
+
+`ContinuousBatchingPipeline.step()` holds the GIL for its whole length, so this runs in the worker process.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import openvino
+import openvino_genai as genai
+
+from nearstream.engines.openvino.frames import (
+    Advance,
+    Ending,
+    Failure,
+    Load,
+    Loaded,
+    Options,
+    Stepped,
+    Submit,
+)
+from nearstream.engines.openvino.recovery import Request, split_after_fault
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+TOKENIZER_FILE = "openvino_tokenizer.xml"
+_WARM_UP = Options(max_new_tokens=2)
+_WARM_UP_ID = 0
+
+
+def load(wanted: Load) -> tuple[Batch, Loaded]:
+    """Load the model and generate once, so that the first request finds everything compiled.
+
+    Raises RuntimeError with OpenVINO's reason.
+    """
+    started = time.perf_counter()
+    scheduler = genai.SchedulerConfig()
+    scheduler.num_kv_blocks = wanted.kv_blocks
+    scheduler.max_num_batched_tokens = wanted.max_batched_tokens
+    scheduler.max_num_seqs = wanted.max_seqs
+    scheduler.enable_prefix_caching = wanted.prefix_caching
+    scheduler.dynamic_split_fuse = True
+    properties: dict[str, Any] = dict(wanted.properties)
+    threads = properties.pop("sampler_num_threads", None)
+    if threads is not None:
+        properties["sampler_num_threads"] = int(threads)
+    pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
+    loaded = time.perf_counter()
+    batch = Batch(pipeline, vocab_size=wanted.vocab_size)
+    batch.submit(Submit(_WARM_UP_ID, np.ones(8, dtype=np.int64).tobytes(), _WARM_UP))
+    while batch.busy:
+        failures = batch.step().failures
+        if failures:
+            raise RuntimeError(failures[0].message)
+    path = Path(wanted.model)
+    return batch, Loaded(
+        load_s=loaded - started,
+        warm_up_s=time.perf_counter() - loaded,
+        kv_cache_bytes=pipeline.get_metrics().cache_size_in_bytes,
+        grammar=path.suffix == ".gguf" or (path / TOKENIZER_FILE).is_file(),
+    )
+
+
+class Handle(Protocol):
+    """OpenVINO's side of one request; letting go of it ends the request."""
+
+    def can_read(self) -> bool: ...
+
+    def read(self) -> dict[int, genai.GenerationOutput]: ...
+
+    def get_status(self) -> genai.GenerationStatus: ...
+
+    def cancel(self) -> None: ...
+
+
+class Batch:
+    """The requests that generate together."""
+
+    def __init__(self, pipeline: genai.ContinuousBatchingPipeline, *, vocab_size: int | None) -> None:
+        self._pipeline = pipeline
+        self._vocab_size = vocab_size
+        self._handles: dict[int, tuple[Request, Handle]] = {}
+        self._advances: list[Advance] = []
+        self._failures: list[Failure] = []
+        self._last_run = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step has something to do or to tell."""
+        return bool(
+            self._handles or self._advances or self._failures or self._pipeline.has_non_finished_requests()
+        )
+
+    def submit(self, frame: Submit) -> None:
+        """Take a request on; one that cannot be is told of by the next step."""
+        prompt = np.frombuffer(frame.prompt, dtype="<i8")
+        try:
+            self._refuse_foreign(prompt)
+            self._add(Request(frame.id, prompt, frame.options))
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            self._failures.append(Failure(frame.id, "invalid", reason_of(error)))
+
+    def cancel(self, request_id: int) -> None:
+        """Drop a request; the next step frees what it holds."""
+        held = self._handles.pop(request_id, None)
+        if held is not None:
+            held[1].cancel()
+            self._advances.append(Advance(request_id, (), (), "cancelled"))
+
+    def step(self) -> Stepped:
+        """Run the model once over the batch; what advanced, ended or failed since the last step."""
+        try:
+            self._pipeline.step()
+        except RuntimeError as error:
+            self._recover(reason_of(error))
+        for request_id, (request, handle) in tuple(self._handles.items()):
+            self._read(request_id, request, handle)
+        stepped = Stepped(self._advances, self._failures)
+        self._advances, self._failures = [], []
+        return stepped
+
+    def _read(self, request_id: int, request: Request, handle: Handle) -> None:
+        ending: Ending | None = None
+        while handle.can_read():
+            for output in handle.read().values():
+                ids = output.generated_ids
+                ending = _ENDINGS.get(output.finish_reason.value)
+                request.made(ids)
+                self._advances.append(
+                    Advance(request_id, tuple(ids), tuple(output.generated_log_probs), ending)
+                )
+        if ending is not None:
+            del self._handles[request_id]
+        elif handle.get_status() == genai.GenerationStatus.IGNORED:
+            del self._handles[request_id]
+            self._failures.append(
+                Failure(request_id, "overloaded", "the KV cache has no room left for this request")
+            )
+
+    def _add(self, request: Request) -> None:
+        """Hand a request to the pipeline under a run number of its own: OpenVINO breaks on one used twice."""
+        self._last_run += 1
+        tokens = openvino.Tensor(request.tokens.reshape(1, -1))
+        handle = self._pipeline.add_request(self._last_run, tokens, _config(request.remaining))
+        self._handles[request.id] = (request, handle)
+
+    def _recover(self, reason: str) -> None:
+        """Go on after a step that raised. OpenVINO cannot, so all is dropped and the rest added again."""
+        held = [request for request, _ in self._handles.values()]
+        for _, handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+        self._pipeline.step()
+        split = split_after_fault(held, reason)
+        self._failures += split.failures
+        for request in split.resumed:
+            self._add(request)
+
+    def _refuse_foreign(self, prompt: npt.NDArray[np.int64]) -> None:
+        """OpenVINO reads beyond its embeddings for an id that the model has not."""
+        if not prompt.size:
+            raise ValueError("the prompt has no tokens")
+        lowest, highest = int(prompt.min()), int(prompt.max())
+        if lowest < 0 or (self._vocab_size is not None and highest >= self._vocab_size):
+            foreign = lowest if lowest < 0 else highest
+            raise ValueError(
+                f"the prompt has token id {foreign}, the model's are 0 to {(self._vocab_size or 0) - 1}"
+            )
+
+
+_ENDINGS: dict[int, Ending] = {
+    genai.GenerationFinishReason.STOP.value: "eos",
+    genai.GenerationFinishReason.LENGTH.value: "length",
+}
+
+
+def _config(options: Options) -> genai.GenerationConfig:
+    config = genai.GenerationConfig()
+    config.max_new_tokens = options.max_new_tokens
+    config.logprobs = 1
+    config.stop_token_ids = set(options.stop_token_ids)
+    config.ignore_eos = not options.stop_token_ids
+    config.repetition_penalty = options.repetition_penalty
+    config.frequency_penalty = options.frequency_penalty
+    config.presence_penalty = options.presence_penalty
+    if options.do_sample:
+        config.do_sample = True
+        config.temperature = options.temperature
+        config.top_k = options.top_k
+        config.top_p = options.top_p
+        config.rng_seed = options.seed
+    if options.json_schema is not None:
+        config.structured_output_config = genai.StructuredOutputConfig(json_schema=options.json_schema)
+    elif options.regex is not None:
+        config.structured_output_config = genai.StructuredOutputConfig(regex=options.regex)
+    config.validate()
+    return config
+
+
+def reason_of(error: Exception) -> str:
+    """What an OpenVINO error says, without the source lines of its build."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("Check ", "Exception from "))] or lines
+    text = said[-1] if said else type(error).__name__
+    if text.startswith("[") and "] /" in text:
+        text = text.split(": ", 1)[-1]
+    return text

@@ -1,0 +1,109 @@
+"""The engine's child process: `python -m nearstream.engines.openvino.worker FD`.
+
+Reads requests from the socket between steps, steps the batch, writes one frame a step. Ends when the socket
+closes, so it never outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from typing import Protocol
+
+from nearstream.engines.openvino.frames import (
+    Cancel,
+    FrameReader,
+    Load,
+    Stepped,
+    Submit,
+    ToWorker,
+    Unloadable,
+    encode,
+    to_worker,
+)
+
+_READ_BYTES = 1 << 20
+
+
+class Steppable(Protocol):
+    """What the loop drives: pipeline.Batch, or a fake."""
+
+    @property
+    def busy(self) -> bool: ...
+
+    def submit(self, frame: Submit) -> None: ...
+
+    def cancel(self, request_id: int) -> None: ...
+
+    def step(self) -> Stepped: ...
+
+
+class Inbox:
+    """The frames that have come on the socket."""
+
+    def __init__(self, sock: socket.socket, reader: FrameReader[ToWorker]) -> None:
+        self._sock = sock
+        self._reader = reader
+
+    def read(self, *, wait: bool) -> list[ToWorker]:
+        """Every frame that is here; with `wait`, at least one. Raises EOFError when the socket is closed."""
+        frames: list[ToWorker] = []
+        while True:
+            block = wait and not frames
+            try:
+                data = self._sock.recv(_READ_BYTES, 0 if block else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return frames
+            except ConnectionResetError:
+                raise EOFError from None
+            if not data:
+                raise EOFError
+            frames += self._reader.feed(data)
+
+
+def serve(sock: socket.socket, inbox: Inbox, batch: Steppable) -> None:
+    """Step while there is work, wait while there is none. Raises EOFError when the socket is closed."""
+    while True:
+        for frame in inbox.read(wait=not batch.busy):
+            if isinstance(frame, Submit):
+                batch.submit(frame)
+            elif isinstance(frame, Cancel):
+                batch.cancel(frame.id)
+        if batch.busy:
+            stepped = batch.step()
+            if stepped.advances or stepped.failures:
+                sock.sendall(encode(stepped))
+
+
+def run(sock: socket.socket) -> None:
+    """Load what the first frame names, tell how that went, serve."""
+    inbox = Inbox(sock, to_worker())
+    first, *early = inbox.read(wait=True)
+    if not isinstance(first, Load) or early:
+        raise TypeError("the first frame must be Load, alone")
+    from nearstream.engines.openvino import pipeline  # noqa: PLC0415 - seconds of import, after the socket works
+
+    try:
+        batch, loaded = pipeline.load(first)
+    except RuntimeError as error:
+        sock.sendall(encode(Unloadable(pipeline.reason_of(error))))
+        return
+    sock.sendall(encode(loaded))
+    serve(sock, inbox, batch)
+
+
+def main() -> None:
+    """Serve until the other end closes; then end at once, without OpenVINO's slow farewells."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        run(sock)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
