@@ -35,7 +35,7 @@ def main() -> None:
     try:
         build()()
     except NearstreamError as error:
-        print(f"nearstream: {error}", file=sys.stderr)  # noqa: T201
+        print(f"nearstream: {error}", file=sys.stderr)
         sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_FAILED))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
@@ -72,29 +71,17 @@ class SageMakerClient:
             decoder = eventstream.Decoder()
             async for data in response.content.iter_any():
                 for message in decoder.feed(data):
-                    if message.headers.get(":message-type") == "exception":
+                    if message.is_exception:
                         failure = msgspec.json.decode(message.payload, type=dict[str, str])
                         kind = message.headers.get(":exception-type", "ModelStreamError")
                         raise CallFailed(kind, failure.get("Message", ""))
                     yield message.payload
+            decoder.flush()
 
     def _signed(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         request = AWSRequest(method, self._url + path, headers=dict(headers), data=body)
         SigV4Auth(self._keys, "sagemaker", self._region).add_auth(request)
         return dict(request.headers.items())
-
-
-async def tokens(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str, None]:
-    """The text of each token of a TGI answer, from the payloads of its stream. Raises CallFailed."""
-    async with aclosing(parts):
-        async for part in parts:
-            if not part.startswith(b"data:"):
-                continue
-            event = msgspec.json.decode(part[5:].strip())
-            if "error" in event:
-                raise CallFailed(event.get("error_type", "error"), event["error"])
-            if not event["token"]["special"]:
-                yield event["token"]["text"]
 
 
 def _failure(response: aiohttp.ClientResponse, body: bytes) -> CallFailed:

@@ -117,7 +117,7 @@ def _parsed(key: str, value: Any, source: str) -> Any:  # noqa: ANN401
 
 def _port(value: int | str) -> int:
     port = int(value)
-    if not 0 <= port <= 65535:  # noqa: PLR2004  # 0 lets the system choose, for tests
+    if not 1 <= port <= 65535:  # noqa: PLR2004
         raise ValueError
     return port
 

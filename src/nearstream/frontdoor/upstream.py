@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +13,11 @@ from nearstream.core.replicas import Replica
 READ_BUFFER_BYTES = 256 * 1024
 # Events are joined until their HTTP chunk ends; one larger than this is passed on in pieces.
 EVENT_BYTES = 1024 * 1024
+CONNECT_TIMEOUT_S = 2.0
+
+
+class ReplicaGone(Exception):
+    """A replica could not be reached, or went away before its answer was whole."""
 
 
 class Upstreams:
@@ -28,17 +32,17 @@ class Upstreams:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
+        for replica_id in tuple(self._sessions):
+            await self.forget(replica_id)
 
-    @asynccontextmanager
     async def post(
         self, replica: Replica, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """POST to a replica; raises aiohttp.ClientError when it cannot be reached or goes away."""
-        async with self._session(replica).post(f"http://replica{path}", data=body, headers=headers) as response:
-            yield response
+    ) -> aiohttp.ClientResponse:
+        """The head of a replica's answer; the caller leaves it with `async with`. Raises ReplicaGone."""
+        try:
+            return await self._session(replica).post(f"http://replica{path}", data=body, headers=headers)
+        except (aiohttp.ClientError, OSError) as error:
+            raise ReplicaGone(str(error)) from error
 
     async def forget(self, replica_id: str) -> None:
         """Close the connections to a replica that is gone."""
@@ -51,7 +55,7 @@ class Upstreams:
         if session is None:
             session = self._sessions[replica.id] = aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(path=replica.socket, limit=0),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=2.0),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 read_bufsize=READ_BUFFER_BYTES,
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),
@@ -60,15 +64,18 @@ class Upstreams:
         return session
 
 
-async def events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The replica's answer, one item for each HTTP chunk it flushed, as it comes."""
+async def events(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """The replica's answer, one item for each HTTP chunk it flushed, as it comes. Raises ReplicaGone."""
     held = b""
-    async for data, complete in response.content.iter_chunks():
-        if complete or len(held) + len(data) > EVENT_BYTES:
-            piece, held = (held + data if held else data), b""
-            if piece:
-                yield piece
-        else:
-            held += data
+    try:
+        async for data, complete in response.content.iter_chunks():
+            if complete or len(held) + len(data) > EVENT_BYTES:
+                piece, held = (held + data if held else data), b""
+                if piece:
+                    yield piece
+            else:
+                held += data
+    except (aiohttp.ClientError, OSError) as error:
+        raise ReplicaGone(str(error)) from error
     if held:
         yield held

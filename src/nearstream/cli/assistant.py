@@ -1,0 +1,77 @@
+"""The endpoint that `nearstream up` makes: `assistant`, on the model that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+from nearstream.client.sagemaker import CallFailed, SageMakerClient
+from nearstream.core.errors import Unusable
+
+NAME = "assistant"
+ROLE = "arn:aws:iam::{account}:role/nearstream"
+IMAGE = (
+    "763104351884.dkr.ecr.{region}.amazonaws.com/"
+    "huggingface-pytorch-tgi-inference:2.7.0-tgi3.3.6-gpu-py311-cu124-ubuntu22.04"
+)
+POLL_S = 0.1
+
+
+async def ensure(client: SageMakerClient, *, model: str, account: str, region: str) -> None:
+    """Create `assistant` on `model`, or move the one that is there to it; a failed one is made anew."""
+    config = f"{NAME}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+    role = ROLE.format(account=account)
+    container = {"Image": IMAGE.format(region=region), "Environment": {"HF_MODEL_ID": model}}
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": config,
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }
+    await _create(
+        client, "Model", {"ModelName": config, "PrimaryContainer": container, "ExecutionRoleArn": role}
+    )
+    await _create(client, "EndpointConfig", {"EndpointConfigName": config, "ProductionVariants": [variant]})
+    members = {"EndpointName": NAME, "EndpointConfigName": config}
+    status, running = await _described(client)
+    if status == "Failed":
+        await client.call("DeleteEndpoint", {"EndpointName": NAME})
+        while status is not None:
+            await asyncio.sleep(POLL_S)
+            status, running = await _described(client)
+    if status is None:
+        await client.call("CreateEndpoint", members)
+    elif running != config:
+        await client.call("UpdateEndpoint", members)
+
+
+async def until_in_service(client: SageMakerClient, progress: Callable[[str], None]) -> None:
+    """Wait for `assistant`. Raises Unusable with its FailureReason when it cannot be started."""
+    while True:
+        answer = await client.call("DescribeEndpoint", {"EndpointName": NAME})
+        status = answer["EndpointStatus"]
+        if status == "InService":
+            return
+        if status == "Failed":
+            raise Unusable(f"The endpoint {NAME!r} could not be started. {answer.get('FailureReason', '')}")
+        progress(status)
+        await asyncio.sleep(POLL_S)
+
+
+async def _create(client: SageMakerClient, kind: str, members: dict[str, object]) -> None:
+    try:
+        await client.call(f"Create{kind}", members)
+    except CallFailed as error:
+        if "already existing" not in error.message:
+            raise
+
+
+async def _described(client: SageMakerClient) -> tuple[str | None, str | None]:
+    try:
+        answer = await client.call("DescribeEndpoint", {"EndpointName": NAME})
+    except CallFailed as error:
+        if "Could not find" in error.message:
+            return None, None
+        raise
+    return answer["EndpointStatus"], answer["EndpointConfigName"]

@@ -1,0 +1,53 @@
+"""`nearstream chat`: a conversation in the terminal, streamed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nearstream.cli.connection import connect
+from nearstream.cli.invoke import MaxNewTokens, conversation, measure, show
+from nearstream.cli.options import HomeOption, site
+from nearstream.client.sagemaker import CallFailed
+from nearstream.config.home import Home
+
+PROMPT = "you> "
+
+
+def chat(
+    endpoint: Annotated[str, Parameter(help="Name of the endpoint.")] = "assistant",
+    *,
+    system: Annotated[str | None, Parameter(help="A system prompt.")] = None,
+    max_new_tokens: MaxNewTokens = 256,
+    home: HomeOption = None,
+) -> None:
+    """Talk with an endpoint; an empty line or Ctrl-D ends it."""
+    _, place = site(home)
+    asyncio.run(_talk(place, endpoint, system, max_new_tokens))
+
+
+async def _talk(place: Home, endpoint: str, system: str | None, max_new_tokens: int) -> None:
+    turns: list[tuple[str, str]] = [("system", system)] if system else []
+    async with connect(place) as client:
+        while said := await asyncio.to_thread(_read):
+            turns.append(("user", said))
+            try:
+                measured = await measure(client, endpoint, conversation(turns, max_new_tokens), show=show)
+            except CallFailed as error:
+                print(f"nearstream: {error}", file=sys.stderr)
+                turns.pop()
+                continue
+            turns.append(("assistant", measured.text))
+            print()
+            if sys.stderr.isatty():
+                print(f"\033[2m{measured}\033[0m", file=sys.stderr)
+
+
+def _read() -> str:
+    try:
+        return input(PROMPT if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""

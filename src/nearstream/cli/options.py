@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nearstream.config.home import Home
+from nearstream.config.settings import Settings, load
+
+HomeOption = Annotated[Path | None, Parameter(help="Home folder of the site (default: ~/.nearstream).")]
+ConfigOption = Annotated[Path | None, Parameter(help="TOML file (default: nearstream.toml in the home).")]
+JsonOption = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON, for scripts.")]
+EndpointArgument = Annotated[str, Parameter(help="Name of the endpoint.")]
+
+
+def site(home: Path | None, config: Path | None = None) -> tuple[Settings, Home]:
+    """Settings and home of the site that a command speaks to."""
+    settings = load({"home": home, "config": config})
+    return settings, Home(settings.home)

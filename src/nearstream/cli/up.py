@@ -1,0 +1,77 @@
+"""`nearstream up`: the whole site in the foreground, with a first answer when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import uvloop
+from cyclopts import Parameter
+
+from nearstream.cli import assistant
+from nearstream.cli.invoke import conversation, measure
+from nearstream.cli.options import ConfigOption, JsonOption
+from nearstream.cli.screen import Screen
+from nearstream.client.sagemaker import SageMakerClient
+from nearstream.compose import site
+from nearstream.config.home import Credentials, Home
+from nearstream.config.settings import Settings, load
+from nearstream.telemetry import logs
+
+FIRST_PROMPT = "Hello! What is time to first token?"
+FIRST_TOKENS = 120
+
+
+def up(
+    *,
+    host: Annotated[str | None, Parameter(help="Address to listen on (default: 127.0.0.1).")] = None,
+    port: Annotated[int | None, Parameter(help="Port to listen on (default: 8040).")] = None,
+    home: Annotated[Path | None, Parameter(help="Home folder (default: ~/.nearstream).")] = None,
+    model: Annotated[str | None, Parameter(help="builtin, a directory, a .gguf file or a hub id.")] = None,
+    alias: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), help="ASKED=RUNS: which model stands in for an id, * for any; repeatable."),
+    ] = (),
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Start everything, create the endpoint `assistant`, and serve until Ctrl-C."""
+    settings = load(
+        {"host": host, "port": port, "home": home, "model": model, "aliases": alias, "config": config}
+    )
+    place = Home(settings.home)
+    place.create()
+    with place.lock(settings.url):
+        logs.to_file(place.path / "frontdoor.log", settings.log_level)
+        credentials = place.ensure_credentials(settings.region)
+        uvloop.run(_serve(settings, place, credentials, Screen(as_json=json)))
+
+
+async def _serve(settings: Settings, place: Home, credentials: Credentials, screen: Screen) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  # a coroutine that runs is in a task
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    async with site(settings, place, credentials):
+        # The first signal ends the wait and leaves the site in order; a second one cuts the leaving short.
+        with suppress(asyncio.CancelledError):
+            screen.starting(settings)
+            await _greet(settings, credentials, screen)
+            await asyncio.Event().wait()
+        screen.stopping()
+
+
+async def _greet(settings: Settings, credentials: Credentials, screen: Screen) -> None:
+    async with aiohttp.ClientSession() as session:
+        client = SageMakerClient(settings.url, credentials, session)
+        await assistant.ensure(
+            client, model=settings.model, account=credentials.account, region=credentials.region
+        )
+        await assistant.until_in_service(client, screen.progress)
+        screen.ready(FIRST_PROMPT)
+        body = conversation([("user", FIRST_PROMPT)], FIRST_TOKENS)
+        screen.answered(settings, await measure(client, assistant.NAME, body, show=screen.piece))

@@ -1,0 +1,138 @@
+"""A whole site, started as a user starts it: `nearstream up` in a process, its own home, its own port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+START_TIMEOUT_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def nearstream(*words: str, home: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    where = ("--home", str(home)) if home else ()
+    return subprocess.run(
+        [sys.executable, "-m", "nearstream", *words, *where],
+        capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False, **options,
+    )  # fmt: skip
+
+
+@dataclass
+class Site:
+    home: Path
+    port: int = field(default_factory=free_port)
+    options: tuple[str, ...] = ()
+    process: subprocess.Popen[str] | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start and return once the first answer came."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nearstream", "up", "--home", str(self.home), "--port", str(self.port),
+             "--json", *self.options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        # A front door that hangs is killed, so that reading its output ends.
+        watchdog = threading.Timer(START_TIMEOUT_S, self.process.kill)
+        watchdog.start()
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if self.events[-1]["event"] == "ready":
+                watchdog.cancel()
+                return
+        watchdog.cancel()
+        raise AssertionError(f"the site did not come up: {self.process.stderr.read()}")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def environment(self) -> dict[str, str]:
+        return json.loads(nearstream("env", "--json", home=self.home).stdout)
+
+    def client(self, service: str, **changes: str) -> Any:
+        keys = self.environment() | changes
+        return boto3.client(
+            service,
+            region_name=keys["AWS_REGION"],
+            endpoint_url=keys["AWS_ENDPOINT_URL"],
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(nearstream("status", "--json", home=self.home).stdout)
+
+    def replicas(self, endpoint: str = "assistant") -> list[dict[str, Any]]:
+        found = [each for each in self.status()["endpoints"] if each["name"] == endpoint]
+        return found[0]["replicas"] if found else []
+
+
+def eventually(condition: Callable[[], bool], what: str, *, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One site for the tests that leave it as they found it; every model id runs the built-in model."""
+    running = Site(tmp_path_factory.mktemp("site"), options=("--alias", "*=builtin"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Site]:
+    """A site for a test that breaks things."""
+    running = Site(tmp_path / "home")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        nearstream("down", home=running.home)
