@@ -1,0 +1,1 @@
+"""SageMaker's hosting operations over the store."""
