@@ -1,0 +1,131 @@
+"""An engine with no model: says what it is told to, or a function of the prompt. For tests and dry runs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from nearstream.core.errors import EngineDied, Invalid, NotReady, Overloaded, Unsupported
+from nearstream.core.generation import Sampling, Step
+
+ENGINE = "scripted"
+LACKS = frozenset({"typical_p", "watermark", "adapter", "logit_bias", "prefill_logprobs", "grammar"})
+
+Script = Callable[[Sequence[int], int], int]
+"""The next token id, from the prompt and the number of tokens said so far."""
+
+_UNASKED = {field.name: field.default for field in dataclasses.fields(Sampling)}
+
+
+def sum_of_prompt(vocab_size: int) -> Script:
+    """A script that depends on every token of the prompt and never repeats at once."""
+    return lambda prompt, said: (sum(prompt) + 7 * said + 3) % vocab_size
+
+
+def words(token_ids: Sequence[int]) -> Script:
+    """A script that says `token_ids` over and over."""
+    return lambda prompt, said: token_ids[said % len(token_ids)]
+
+
+class ScriptedEngine:
+    """One token a step, for each request, `delay_s` apart; `max_seqs` at once, `max_waiting` in line.
+
+    `pause` holds every step until `resume`; `die` breaks what runs and refuses until `revive`.
+    """
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        delay_s: float = 0.0,
+        max_seqs: int = 64,
+        max_waiting: int = 256,
+        lacks: frozenset[str] = LACKS,
+    ) -> None:
+        self._script = script or sum_of_prompt(256)
+        self._delay_s = delay_s
+        self._max_waiting = max_waiting
+        self._places = asyncio.Semaphore(max_seqs)
+        self._lacks = lacks
+        self._going = asyncio.Event()
+        self._going.set()
+        self._death: EngineDied | None = None
+        self.live = 0
+        """Requests that generate now."""
+        self.waiting = 0
+        """Requests in line."""
+        self.prompts: list[tuple[int, ...]] = []
+        """Every prompt that was taken on."""
+
+    async def generate(
+        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+    ) -> AsyncGenerator[Step, None]:
+        """Say the script for `prompt`; see `Engine.generate`."""
+        self._refuse(prompt, sampling, max_new_tokens)
+        await self._take_place()
+        try:
+            self.prompts.append(tuple(prompt))
+            for said in range(max_new_tokens):
+                await self._turn()
+                token = self._script(prompt, said)
+                eos = token in sampling.stop_token_ids
+                last = said + 1 == max_new_tokens
+                yield Step((token,), (-0.5,), "eos" if eos else "length" if last else None)
+                if eos:
+                    return
+        finally:
+            self.live -= 1
+            self._places.release()
+
+    async def healthy(self) -> bool:
+        """Whether it has not died."""
+        return self._death is None
+
+    async def aclose(self) -> None:
+        """End what runs with EngineDied."""
+        self.die("the engine was closed")
+
+    def pause(self) -> None:
+        """Hold every step."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Let steps be made again."""
+        self._going.set()
+
+    def die(self, reason: str = "the engine died: its process was ended by SIGKILL") -> None:
+        """Break what runs and refuse what comes."""
+        self._death = EngineDied(reason)
+        self._going.set()
+
+    def revive(self) -> None:
+        """Be as if restarted."""
+        self._death = None
+
+    def _refuse(self, prompt: Sequence[int], sampling: Sampling, max_new_tokens: int) -> None:
+        if self._death is not None:
+            raise NotReady("the engine is being restarted")
+        if not prompt or max_new_tokens < 1:
+            raise Invalid("a prompt of at least one token and at least one new token are needed")
+        for option in sorted(self._lacks):
+            if getattr(sampling, option) != _UNASKED[option]:
+                raise Unsupported(option, ENGINE)
+
+    async def _take_place(self) -> None:
+        if self._places.locked() and self.waiting >= self._max_waiting:
+            raise Overloaded(
+                f"{self.live} requests run and {self.waiting} wait, which is all that is allowed"
+            )
+        self.waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.waiting -= 1
+        self.live += 1
+
+    async def _turn(self) -> None:
+        await asyncio.sleep(self._delay_s)
+        await self._going.wait()
+        if self._death is not None:
+            raise self._death

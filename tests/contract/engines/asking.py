@@ -1,0 +1,67 @@
+"""Asking an engine, and waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from nearstream.core.generation import Sampling, Step
+from nearstream.core.ports import Engine
+
+PROMPT = (5, 6, 7, 8, 9, 10)
+LONG = 400
+GREEDY = Sampling()
+
+
+async def collect(engine, prompt=PROMPT, sampling=GREEDY, max_new_tokens=12) -> list[Step]:
+    async with aclosing(engine.generate(prompt, sampling, max_new_tokens=max_new_tokens)) as steps:
+        return [step async for step in steps]
+
+
+def ids(steps: list[Step]) -> list[int]:
+    return [token for step in steps for token in step.token_ids]
+
+
+async def first_step(answer) -> Step:
+    return await anext(answer)
+
+
+async def drain(answer) -> None:
+    async for _ in answer:
+        pass
+
+
+class CountingEngine(Engine, Protocol):
+    """What the suite looks at beside the port."""
+
+    @property
+    def live(self) -> int: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_seqs: int = 8
+    max_waiting: int = 4
+
+
+USUAL = Limits()
+
+
+async def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    """Wait until `condition` holds."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what an engine counts has no event
+            await asyncio.sleep(0.002)
+
+
+async def until_healthy(engine: Engine, *, within_s: float = 30.0) -> None:
+    """Wait until the engine would serve."""
+    async with asyncio.timeout(within_s):
+        while not await engine.healthy():  # noqa: ASYNC110 - a health check is polled
+            await asyncio.sleep(0.01)
