@@ -1,0 +1,134 @@
+"""The model server's routes: TGI's own, SageMaker's /ping and /invocations, OpenAI's under /v1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hmac import compare_digest
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from nearstream.core.errors import Misshapen, NearstreamError, NotReady
+from nearstream.replica.info import info, tokens
+from nearstream.replica.reply import Desk, refuse, reply
+from nearstream.wire.dialects import openai, tgi
+from nearstream.wire.dialects.dialect import Draft
+from nearstream.wire.dialects.hf import GenerateBody, decode
+from nearstream.wire.dialects.refusals import INCOMPLETE, Refusal
+from nearstream.wire.dialects.terms import Terms
+
+_log = structlog.get_logger(__name__)
+Reader = Callable[[bytes], Draft]
+
+
+def build_app(desk: Desk) -> web.Application:
+    """The application around a desk; the model may come later."""
+    settings = desk.settings
+    terms = settings.terms
+    app = web.Application(client_max_size=terms.limits.payload_limit_bytes, middlewares=[_edge(desk)])
+    pages = Pages(desk)
+    app.router.add_get("/info", pages.info)
+    app.router.add_get("/v1/models", pages.models)
+    app.router.add_post("/tokenize", pages.tokenize)
+    for path in ("/", "/health", "/ping"):
+        app.router.add_get(path, pages.health)
+    for path, reader in readers(terms, messages_api=settings.messages_api).items():
+        app.router.add_post(path, _generation(desk, reader))
+    return app
+
+
+def readers(terms: Terms, *, messages_api: bool) -> dict[str, Reader]:
+    """Which dialect reads the bodies of which route."""
+
+    def compat(body: bytes) -> Draft:
+        return tgi.read(body, terms, route=tgi.Route.COMPAT)
+
+    def chat(body: bytes) -> Draft:
+        return openai.read_chat(body, terms)
+
+    def completion(body: bytes) -> Draft:
+        return openai.read_completion(body, terms)
+
+    def by_body(body: bytes) -> Draft:
+        keys = decode(body, dict[str, msgspec.Raw])
+        for key, reader in (("inputs", compat), ("messages", chat), ("prompt", completion)):
+            if key in keys:
+                return reader(body)
+        raise Misshapen("missing field: one of `inputs`, `messages`, `prompt`")
+
+    invocations = by_body if terms.release.invocations_by_body else compat
+    if terms.release.chat_by_switch and messages_api:
+        invocations = chat
+    return {
+        "/": compat,
+        "/generate": lambda body: tgi.read(body, terms, route=tgi.Route.GENERATE),
+        "/generate_stream": lambda body: tgi.read(body, terms, route=tgi.Route.STREAM),
+        "/invocations": invocations,
+        "/v1/chat/completions": chat,
+        "/v1/completions": completion,
+    }
+
+
+class Pages:
+    """The routes that generate nothing."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def health(self, request: web.Request) -> web.Response:
+        if await self._desk.readiness.healthy():
+            return web.Response()
+        return refuse(NotReady("unhealthy"))
+
+    async def info(self, request: web.Request) -> web.Response:
+        return web.Response(body=info(self._desk.settings), content_type="application/json")
+
+    async def models(self, request: web.Request) -> web.Response:
+        return web.Response(body=openai.models(self._desk.settings.model_id), content_type="application/json")
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        text = decode(await request.read(), GenerateBody).inputs
+        tokenizer = self._desk.readiness.model().tokenizer
+        return web.Response(body=tokens(text, tokenizer), content_type="application/json")
+
+
+def _generation(desk: Desk, reader: Reader) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await reply(request, reader(await request.read()), desk)
+
+    return handle
+
+
+def _edge(desk: Desk) -> Middleware:
+    """What no handler took care of becomes JSON here; a stack trace goes to the log, never to the client."""
+    key = desk.settings.api_key
+    wanted = f"Bearer {key}".encode()
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode(errors="replace")
+        if key is not None and request.method == "POST" and not compare_digest(given, wanted):
+            return web.Response(status=401)
+        try:
+            return await handler(request)
+        except NearstreamError as error:
+            return refuse(error)
+        except web.HTTPException as error:
+            return _plain_refusal(error.status, error.reason)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the edge
+            _log.exception("call failed unexpectedly", path=request.path)
+            return _json_response(INCOMPLETE)
+
+    return edge
+
+
+def _plain_refusal(status: int, reason: str) -> web.Response:
+    return _json_response(Refusal(status, reason, "validation"))
+
+
+def _json_response(refused: Refusal) -> web.Response:
+    return web.Response(status=refused.status, body=refused.body, content_type="application/json")

@@ -1,0 +1,154 @@
+"""One call to one HTTP response: streamed with a chunk for each token, or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from nearstream.core.errors import GenerationFailed, Malformed, NearstreamError, NotReady, TemplateFailed
+from nearstream.core.ports import Clock, Encoder, Exchange, Identity
+from nearstream.replica.admission import Admission
+from nearstream.replica.answer import Chances, Prompt, deltas, prepare
+from nearstream.replica.readiness import Readiness, ServedModel
+from nearstream.replica.settings import ServerSettings
+from nearstream.replica.timings import Timings
+from nearstream.wire.dialects.dialect import Draft
+from nearstream.wire.dialects.refusals import refusal
+from nearstream.wire.framing import sse
+
+_log = structlog.get_logger(__name__)
+# These come before a stream, with a status; every other refusal of a stream is told inside it.
+_BEFORE_THE_STREAM = (Malformed, TemplateFailed, NotReady)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every call is answered with."""
+
+    settings: ServerSettings
+    readiness: Readiness
+    admission: Admission
+    chances: Chances
+    clock: Clock
+    """Monotonic, seconds."""
+    new_id: Callable[[], str]
+
+    def identity(self, prompt: Prompt) -> Identity:
+        return Identity(
+            id=self.new_id(),
+            model=self.settings.model_id,
+            created=int(self.chances.now().timestamp()),
+            prompt_text=prompt.text,
+            system_fingerprint=f"{self.settings.terms.release.version}-native",
+        )
+
+
+async def reply(request: web.Request, draft: Draft, desk: Desk) -> web.StreamResponse:
+    """Answer a call, refusals included."""
+    timings = Timings(desk.clock)
+    try:
+        model = desk.readiness.model()
+        with desk.admission.enter():
+            exchange = draft.exchange()
+            limits = desk.settings.terms.limits
+            prompt = await prepare(exchange.request, model, limits, chances=desk.chances)
+            timings.prepared()
+            if exchange.stream:
+                return await _Stream(request, desk, model).send(exchange, prompt)
+            return await _whole(exchange, prompt, model, desk, timings)
+    except NearstreamError as error:
+        if not draft.stream or isinstance(error, _BEFORE_THE_STREAM):
+            return refuse(error)
+        return await _broken_stream(request, draft, error, desk)
+
+
+def refuse(error: NearstreamError) -> web.Response:
+    """An error with its status."""
+    refused = refusal(error)
+    return web.Response(status=refused.status, body=refused.body, content_type="application/json")
+
+
+class _Stream:
+    """One streamed answer. What a reader is slow to take is bounded by the connection's buffer."""
+
+    def __init__(self, request: web.Request, desk: Desk, model: ServedModel) -> None:
+        self._request = request
+        self._desk = desk
+        self._model = model
+
+    async def send(self, exchange: Exchange, prompt: Prompt) -> web.StreamResponse:
+        encoder = exchange.encoder(self._desk.identity(prompt))
+        response = _stream_response(exchange.content_type, self._desk, characters=len(prompt.text))
+        await response.prepare(self._request)
+        try:
+            await self._tokens(response, encoder, prompt)
+        except ConnectionError:
+            return response  # the client left; closing the deltas has aborted the engine
+        except NearstreamError as error:
+            _log.warning("answer broke", error=str(error), kind=type(error).__name__)
+            await _write_events(response, encoder.fail(error))
+        except Exception:  # noqa: BLE001 - the edge: after the first byte a failure is a frame
+            _log.exception("answer broke unexpectedly")
+            await _write_events(response, encoder.fail(GenerationFailed("internal error")))
+        await response.write_eof()
+        return response
+
+    async def _tokens(self, response: web.StreamResponse, encoder: Encoder, prompt: Prompt) -> None:
+        async with aclosing(deltas(prompt, self._model)) as answer:
+            async for delta in answer:
+                payload = encoder.feed(delta)
+                if delta.finish is None:
+                    await response.write(payload)
+                else:
+                    await _write_events(response, payload)
+
+
+async def _whole(
+    exchange: Exchange, prompt: Prompt, model: ServedModel, desk: Desk, timings: Timings
+) -> web.Response:
+    encoder, body, finish = exchange.encoder(desk.identity(prompt)), b"", None
+    async with aclosing(deltas(prompt, model)) as answer:
+        async for delta in answer:
+            body = encoder.feed(delta)
+            finish = delta.finish
+    if finish is None:
+        raise GenerationFailed("the engine ended without finishing the answer")
+    headers = timings.headers(finish) | _compute_headers(desk, characters=len(prompt.text))
+    return web.Response(body=body, content_type=exchange.content_type, headers=headers)
+
+
+async def _broken_stream(
+    request: web.Request, draft: Draft, error: NearstreamError, desk: Desk
+) -> web.StreamResponse:
+    response = _stream_response(draft.content_type, desk, characters=0)
+    await response.prepare(request)
+    await _write_events(response, draft.broken(error))
+    await response.write_eof()
+    return response
+
+
+async def _write_events(response: web.StreamResponse, payload: bytes) -> None:
+    """Each event in a chunk of its own, also where an answer ends with several."""
+    whole = response.headers["Content-Type"] != sse.CONTENT_TYPE
+    for event in (payload,) if whole else sse.split(payload):
+        await response.write(event)
+
+
+def _stream_response(content_type: str, desk: Desk, *, characters: int) -> web.StreamResponse:
+    headers = {
+        "Content-Type": content_type,
+        "Cache-Control": "no-cache",
+        "X-Accel-Buffering": "no",
+    }
+    return web.StreamResponse(headers=headers | _compute_headers(desk, characters=characters))
+
+
+def _compute_headers(desk: Desk, *, characters: int) -> dict[str, str]:
+    return {
+        "x-compute-type": desk.settings.compute_type,
+        "x-compute-characters": str(characters),
+    }

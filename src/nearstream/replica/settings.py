@@ -1,0 +1,31 @@
+"""What one model server is told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nearstream.wire.dialects.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`model_directory` holds the tokenizer and the chat template; `model_id` is the name that clients see.
+
+    It listens on `socket` (a Unix socket that only this user may open), on `host` and `port`, or on both.
+    Port 0 takes a free one. `grace_s` is how long a stop waits for answers that are under way.
+    """
+
+    model_id: str
+    model_directory: Path
+    terms: Terms = field(default_factory=Terms)
+    host: str = "127.0.0.1"
+    port: int | None = None
+    socket: Path | None = None
+    grace_s: float = 90.0
+    api_key: str | None = None
+    messages_api: bool = False
+    """MESSAGES_API_ENABLED: /invocations takes conversations (TGI 1.4 to 2.3)."""
+    model_sha: str | None = None
+    model_dtype: str = "bfloat16"
+    compute_type: str = "cpu"

@@ -1,0 +1,54 @@
+"""The body that Hugging Face's text generation servers take: `{inputs, parameters, stream}`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from nearstream.core.errors import Malformed, Misshapen
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Body = TypeVar("Body")
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """As sent. Null is taken for an optional number or text, not for a switch or a list."""
+
+    best_of: Count | None = None
+    temperature: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    typical_p: float | None = None
+    do_sample: bool = False
+    max_new_tokens: Count | None = None
+    return_full_text: bool | None = None
+    stop: list[str] = []
+    truncate: Count | None = None
+    watermark: bool = False
+    details: bool = False
+    decoder_input_details: bool = False
+    seed: Count | None = None
+    top_n_tokens: Count | None = None
+    grammar: dict[str, Any] | None = None
+    adapter_id: str | None = None
+
+
+class GenerateBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`parameters` is None where the body has none."""
+
+    inputs: str
+    parameters: Parameters | None = None
+    stream: bool = False
+
+
+def decode(body: bytes, shape: type[Body]) -> Body:
+    """Raises Malformed for what is not JSON, Misshapen for JSON that does not fit `shape`."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise Misshapen(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(str(error)) from error

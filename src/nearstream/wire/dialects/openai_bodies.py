@@ -1,0 +1,110 @@
+"""The bodies of OpenAI's chat and text completions, in OpenAI's forms and in TGI's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nearstream.core.errors import Misshapen, Unsupported
+from nearstream.core.generation import Message, Role
+
+_ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool | None = None
+
+
+class ChatTurn(msgspec.Struct, frozen=True):
+    """One message. `content` is text or a list of parts, and may be missing beside `tool_calls`."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class Common(msgspec.Struct, frozen=True, kw_only=True):
+    """What both kinds of completion take."""
+
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    logit_bias: dict[int, float] | list[float] | None = None
+
+
+class ChatBody(Common, frozen=True, kw_only=True):
+    messages: list[ChatTurn]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class CompletionBody(Common, frozen=True, kw_only=True):
+    prompt: str | list[str]
+    suffix: str | None = None
+    echo: bool | None = None
+    logprobs: int | None = None
+    best_of: int | None = None
+
+
+def message(turn: ChatTurn) -> Message:
+    """A turn as the template sees it. Raises Misshapen for an unknown role, Unsupported for an image."""
+    role = _ROLES.get(turn.role)
+    if role is None:
+        raise Misshapen(f"role: unknown variant `{turn.role}`, expected one of {', '.join(_ROLES)}")
+    return Message(role, _content(turn), turn.name)
+
+
+def stops(body: Common) -> list[str]:
+    if isinstance(body.stop, str):
+        return [body.stop]
+    return body.stop or []
+
+
+def grammar_document(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
+    """OpenAI's forms of `response_format` put in TGI's words, `{type, value}`."""
+    if response_format is None or response_format.get("type") == "text":
+        return None
+    if "json_schema" in response_format:
+        return {"type": "json_schema", "value": response_format["json_schema"]}
+    if response_format.get("type") == "json_object" and "value" not in response_format:
+        return {"type": "json_object", "value": {"type": "object"}}
+    return response_format
+
+
+def _content(turn: ChatTurn) -> str:
+    if isinstance(turn.content, str):
+        return turn.content
+    if turn.content is None:
+        # The calls an assistant made are shown to the model as the JSON it wrote them in, as TGI does.
+        return msgspec.json.encode(turn.tool_calls).decode() if turn.tool_calls else ""
+    return "".join([_part(part) for part in turn.content])
+
+
+def _part(part: dict[str, Any]) -> str:
+    kind, text = part.get("type"), part.get("text")
+    if kind == "text" and isinstance(text, str):
+        return text
+    if kind == "image_url":
+        raise Unsupported("image_url", "nearstream", "the model reads text only")
+    raise Misshapen(f"content: expected text parts, got one of type {kind!r}")

@@ -1,0 +1,85 @@
+"""What a server grants its callers: the release it stands in for, its limits, its adapters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from nearstream.core.errors import Unusable
+
+LATEST = "3.3.7"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What differs on the wire between releases of TGI."""
+
+    version: str = LATEST
+    default_max_new_tokens: int | None = None
+    """None fills what the context leaves."""
+    space_after_data: bool = True
+    """`data: {…}`, not `data:{…}`."""
+    event_index: bool = True
+    """Events are numbered."""
+    event_input_length: bool = True
+    """The last event's details count the prompt's tokens."""
+    samples_without_parameters: bool = True
+    """A body with no `parameters` asks for sampling."""
+    chat_by_switch: bool = False
+    """/invocations takes a conversation only where MESSAGES_API_ENABLED says so, not by the body's keys."""
+    invocations_by_body: bool = True
+    """/invocations looks at the body for `inputs`, `messages`, `prompt`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may ask for at most, under TGI's names."""
+
+    max_input_tokens: int = 4095
+    max_total_tokens: int = 4096
+    max_best_of: int = 2
+    max_stop_sequences: int = 4
+    max_top_n_tokens: int = 5
+    max_client_batch_size: int = 4
+    max_concurrent_requests: int = 128
+    payload_limit_bytes: int = 2_000_000
+
+    def __post_init__(self) -> None:
+        if self.max_input_tokens >= self.max_total_tokens:
+            raise Unusable(
+                f"`max_input_tokens`({self.max_input_tokens}) must be < "
+                f"`max_total_tokens`({self.max_total_tokens})"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything a dialect needs to know of the server to read a body."""
+
+    release: Release = field(default_factory=Release)
+    limits: Limits = field(default_factory=Limits)
+    adapters: frozenset[str] = frozenset()
+
+
+def tgi_release(version: str) -> Release:
+    """The release that `version` ("2.0.1", "3") names. Raises Unusable when it names none."""
+    found = re.match(r"v?(\d+)(?:\.(\d+))?", version)
+    if found is None:
+        raise Unusable(f"{version!r} is not a TGI version: write it as 3.3.7 or 2.0")
+    number = int(found[1]), int(found[2] or 0)
+    return Release(
+        version=version,
+        default_max_new_tokens=_default_max_new_tokens(number),
+        space_after_data=number >= (2, 1),
+        event_index=number >= (1, 4),
+        event_input_length=number >= (3, 0),
+        samples_without_parameters=number >= (1, 4),
+        chat_by_switch=(1, 4) <= number < (2, 4),
+        invocations_by_body=number >= (2, 4),
+    )
+
+
+def _default_max_new_tokens(number: tuple[int, int]) -> int | None:
+    if number >= (3, 0):
+        return None
+    return 100 if number >= (1, 4) else 20
