@@ -1,0 +1,86 @@
+"""Where a setting comes from, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nearstream.config.container import container_settings
+from nearstream.config.settings import Settings, inherited_environment, load
+from nearstream.core.errors import Unusable
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> None:
+    (tmp_path / "nearstream.toml").write_text('port = 1111\nhost = "10.0.0.1"\nregion = "eu-west-1"\n')
+    environ = {"NEARSTREAM_PORT": "2222", "NEARSTREAM_HOST": "10.0.0.2"}
+    settings = load({"port": 3333, "home": tmp_path}, environ)
+    assert (settings.port, settings.host, settings.region) == (3333, "10.0.0.2", "eu-west-1")
+
+
+def test_nothing_given_is_the_defaults(tmp_path: Path) -> None:
+    assert load({"home": tmp_path}, {}) == Settings(home=tmp_path)
+
+
+def test_aliases_come_from_flags_variables_and_tables(tmp_path: Path) -> None:
+    expected = (("tiiuae/falcon-7b-instruct", "builtin"), ("*", "/models/m"))
+    flags = ("tiiuae/falcon-7b-instruct=builtin", "*=/models/m")
+    assert load({"home": tmp_path, "aliases": flags}, {}).aliases == expected
+    assert load({"home": tmp_path}, {"NEARSTREAM_ALIASES": ",".join(flags)}).aliases == expected
+    file = tmp_path / "site.toml"
+    file.write_text('[aliases]\n"tiiuae/falcon-7b-instruct" = "builtin"\n"*" = "/models/m"\n')
+    assert load({"home": tmp_path, "config": file}, {}).aliases == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "said"),
+    [
+        ({"port": 70000}, {}, "port from the command line: 70000 was given, a number from 1 to 65535"),
+        ({}, {"NEARSTREAM_PORT": "http"}, "port from NEARSTREAM_PORT: 'http' was given"),
+        ({"aliases": ("falcon",)}, {}, "lines like"),
+        ({}, {"NEARSTREAM_LOG_LEVEL": "loud"}, "debug, info, warning or error"),
+        ({"config": "/no/such/file.toml"}, {}, "cannot be read"),
+    ],
+)
+def test_a_wrong_value_says_where_it_came_from_and_what_is_wanted(
+    tmp_path: Path, flags: dict[str, object], environ: dict[str, str], said: str
+) -> None:
+    with pytest.raises(Unusable, match=said):
+        load({"home": tmp_path} | flags, environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("prot = 1", "Did you mean 'port'"), ("zzz = 1", "It may hold"), ("port = ", "is not valid TOML")],
+)
+def test_a_wrong_file_names_the_key_or_the_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "nearstream.toml").write_text(text)
+    with pytest.raises(Unusable, match=said):
+        load({"home": tmp_path}, {})
+
+
+def test_the_address_that_a_client_uses_is_one_that_it_can_reach() -> None:
+    assert Settings(host="0.0.0.0", port=1).url == "http://127.0.0.1:1"
+    assert Settings(host="::", port=1).url == "http://[::1]:1"
+
+
+def test_a_replica_inherits_no_aws_keys() -> None:
+    environ = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "x", "HF_TOKEN": "t"}
+    assert inherited_environment(environ) == {"PATH": "/bin", "HF_TOKEN": "t"}
+
+
+def test_a_containers_numbers_may_come_with_their_json_quotes() -> None:
+    settings = container_settings({"MAX_TOTAL_TOKENS": '"2048"', "MAX_INPUT_LENGTH": "1900"})
+    assert (settings.max_total_tokens, settings.max_input_tokens) == (2048, 1900)
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"MAX_TOTAL_TOKENS": "many"}, "MAX_TOTAL_TOKENS is 'many'"),
+        ({"MAX_INPUT_LENGTH": "1", "MAX_INPUT_TOKENS": "1"}, "both set"),
+    ],
+)
+def test_a_containers_wrong_value_names_its_variable(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(Unusable, match=said):
+        container_settings(environ)
