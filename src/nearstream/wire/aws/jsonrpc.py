@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 
@@ -26,10 +25,7 @@ def operation_name(service: ServiceDescription, target: str) -> str:
 
 def parse(service: ServiceDescription, operation: str, body: bytes) -> Document:
     """An operation's checked input. Raises AwsError SerializationException, and Invalid."""
-    try:
-        document: Any = msgspec.json.decode(body) if body else {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AwsError("SerializationException", f"The body is not valid JSON: {error}", 400) from None
+    document = serialise.decode(body) if body else {}
     shape = service.operation(operation).input_shape
     if not isinstance(document, dict):
         raise AwsError("SerializationException", "The body must be a JSON object", 400)

@@ -85,10 +85,7 @@ def _payload(shape: Shape, body: bytes) -> Document:
         return {payload: body}
     if not body:
         return {}
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AwsError("SerializationException", f"The body is not valid JSON: {error}", 400) from None
+    document = serialise.decode(body)
     validate.check_type(member, document)
     parsed = serialise.from_json(member, document)
     return {payload: parsed} if payload else parsed

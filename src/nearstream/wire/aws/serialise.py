@@ -1,4 +1,4 @@
-"""Turns an operation's output into plain JSON values by its shape, and wire timestamps and blobs back."""
+"""Turns JSON into an operation's input and its output into JSON, by their shapes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 from botocore.model import Shape
 
 from nearstream.core.errors import Invalid
+from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.service import Value
+
+
+def decode(body: bytes) -> Value:
+    """A body of JSON. Raises AwsError SerializationException, for one nested without end too."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AwsError("SerializationException", f"The body is not valid JSON: {error}") from None
 
 
 def to_json(shape: Shape, value: Value) -> Value:
