@@ -42,6 +42,7 @@ def spec(variant: str = "AllTraffic", config: str = "chat-1", name: str = "chat"
         version="0.9.3",
         model="builtin",
         requested_model="tiiuae/falcon-7b-instruct",
+        environment=(("HF_MODEL_ID", "tiiuae/falcon-7b-instruct"),),
     )
 
 
