@@ -1,0 +1,162 @@
+"""What is found at a model's path, looked at once: its kind, whether it is whole, what engines must know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from nearstream.core.errors import Unusable
+from nearstream.models.checkpoint import eos_token_ids, kv_bytes_per_token, read_config
+from nearstream.models.gguf import Gguf, read_gguf
+
+Kind = Literal["ir", "gguf", "hf"]
+
+IR_MODEL = "openvino_model.xml"
+IR_WEIGHTS = "openvino_model.bin"
+TOKENIZER = "tokenizer.json"
+_CONSTANT = re.compile(rb'offset="(\d+)" size="(\d+)"')
+_SAFETENSORS_INDEX = "model.safetensors.index.json"
+_LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDirectory:
+    """A whole model on this machine. None stands for what its files do not tell.
+
+    `path` is the folder of its files; `model` is what an engine loads: that folder, or the GGUF file in it.
+    An "hf" checkpoint must be converted before an engine can load it.
+    """
+
+    path: Path
+    kind: Kind
+    name: str
+    model: Path
+    architecture: str = ""
+    dtype: str | None = None
+    context_tokens: int | None = None
+    vocab_size: int | None = None
+    eos_token_ids: frozenset[int] = frozenset()
+    kv_bytes_per_token: int | None = None
+    tokenizer: Path | None = None
+    """tokenizer.json; None only for a GGUF file that has none beside it."""
+
+
+def read_model(path: Path, *, name: str | None = None) -> ModelDirectory:
+    """Look at the folder or GGUF file at `path`. Raises Unusable, saying what is missing or cut short."""
+    if not path.exists():
+        raise Unusable(f"there is no model at {path}: the path does not exist")
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise Unusable(f"{path} is a file, but no .gguf file; name the folder that holds the model")
+        return _gguf(path, name or path.stem)
+    if (path / IR_MODEL).is_file():
+        _check_ir(path)
+        return _checkpoint(path, "ir", name or path.name)
+    if shards := sorted(path.glob("*.safetensors")):
+        _check_safetensors(path, shards)
+        return _checkpoint(path, "hf", name or path.name)
+    if files := sorted(path.glob("*.gguf")):
+        return _gguf(files[0], name or path.name)
+    raise Unusable(f"{path} holds no model: no {IR_MODEL}, no *.gguf and no *.safetensors is in it")
+
+
+def _checkpoint(path: Path, kind: Kind, name: str) -> ModelDirectory:
+    tokenizer = path / TOKENIZER
+    if not tokenizer.is_file():
+        raise Unusable(
+            f"{path} has no {TOKENIZER}: the text of prompts and answers cannot be made without it"
+        )
+    config = read_config(path)
+    text = config.text
+    return ModelDirectory(
+        path=path,
+        kind=kind,
+        name=name,
+        model=path,
+        architecture=config.model_type,
+        dtype=config.dtype or config.torch_dtype,
+        context_tokens=text.max_position_embeddings or text.n_positions,
+        vocab_size=text.vocab_size,
+        eos_token_ids=eos_token_ids(path, config),
+        kv_bytes_per_token=kv_bytes_per_token(config),
+        tokenizer=tokenizer,
+    )
+
+
+def _gguf(path: Path, name: str) -> ModelDirectory:
+    head = read_gguf(path)
+    if path.stat().st_size <= head.least_bytes:
+        raise Unusable(f"{path} is cut short: its last tensor begins at byte {head.least_bytes}")
+    tokens = head.metadata.get("tokenizer.ggml.tokens")
+    eos = head.metadata.get("tokenizer.ggml.eos_token_id")
+    tokenizer = path.parent / TOKENIZER
+    return ModelDirectory(
+        path=path.parent,
+        kind="gguf",
+        name=name,
+        model=path,
+        architecture=str(head.metadata.get("general.architecture", "")),
+        context_tokens=head.integer("context_length"),
+        vocab_size=len(tokens) if isinstance(tokens, list) else head.integer("vocab_size"),
+        eos_token_ids=frozenset([eos]) if isinstance(eos, int) else frozenset(),
+        kv_bytes_per_token=_gguf_kv_bytes(head),
+        tokenizer=tokenizer if tokenizer.is_file() else None,
+    )
+
+
+def _gguf_kv_bytes(head: Gguf) -> int | None:
+    layers, heads = head.integer("block_count"), head.integer("attention.head_count")
+    width = head.integer("embedding_length")
+    if not layers or not heads or not width:
+        return None
+    size = head.integer("attention.key_length") or width // heads
+    return 2 * layers * (head.integer("attention.head_count_kv") or heads) * size * 2
+
+
+def _check_ir(path: Path) -> None:
+    weights = path / IR_WEIGHTS
+    if not weights.is_file():
+        raise Unusable(f"{path} has {IR_MODEL} but no {IR_WEIGHTS}")
+    spans = _CONSTANT.finditer((path / IR_MODEL).read_bytes())
+    wanted = max((int(span[1]) + int(span[2]) for span in spans), default=0)
+    _check_size(weights, wanted)
+
+
+def _check_safetensors(path: Path, shards: list[Path]) -> None:
+    index = path / _SAFETENSORS_INDEX
+    if index.is_file():
+        names = set(msgspec.json.decode(index.read_bytes(), type=_Index).weight_map.values())
+        if missing := sorted(names - {shard.name for shard in shards}):
+            raise Unusable(f"{path} is not whole: {missing[0]} is missing, which {index.name} names")
+    for shard in shards:
+        _check_size(shard, _safetensors_bytes(shard))
+
+
+class _Index(msgspec.Struct):
+    weight_map: dict[str, str]
+
+
+class _Tensor(msgspec.Struct):
+    data_offsets: tuple[int, int] = (0, 0)
+
+
+def _safetensors_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if length > path.stat().st_size:
+            raise Unusable(f"{path} is cut short: it ends within its head")
+        head = file.read(length)
+    try:
+        tensors = msgspec.json.decode(head, type=dict[str, _Tensor])
+    except msgspec.MsgspecError as error:
+        raise Unusable(f"{path} is not a safetensors file: {error}") from error
+    return _LENGTH_BYTES + length + max((t.data_offsets[1] for t in tensors.values()), default=0)
+
+
+def _check_size(path: Path, wanted: int) -> None:
+    if (found := path.stat().st_size) < wanted:
+        raise Unusable(f"{path} is cut short: {found} bytes are there, {wanted} belong to it")

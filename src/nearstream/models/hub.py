@@ -1,0 +1,99 @@
+"""Fetches a model from a Hugging Face hub.
+
+The library reads HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and HF_HOME itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import errors, snapshot_download
+
+from nearstream.core.errors import Unusable
+
+Progress = Callable[[str], None]
+
+# Weights that run no code when read, and what describes them. Never *.pt or pytorch_model*.bin: both are
+# pickles; never *.py.
+WANTED = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "merges.txt",
+    "vocab.txt",
+    "openvino_*.xml",
+    "openvino_*.bin",
+)
+UNWANTED = ("*/*", "consolidated*.safetensors")
+
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<file>[\w.-]+\.gguf))?(?:@(?P<revision>[\w./-]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class HubId:
+    """ "org/name", "org/name@revision" or "org/name/file.gguf"."""
+
+    repo: str
+    revision: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The fetched files and the commit they are of."""
+
+    path: Path
+    commit: str
+
+
+def parse_hub_id(name: str) -> HubId | None:
+    """A hub id, or None where `name` is none."""
+    match = _HUB_ID.fullmatch(name)
+    if match is None or ".." in name:
+        return None
+    return HubId(match["repo"], match["revision"], match["file"])
+
+
+async def fetch(wanted: HubId, *, progress: Progress) -> Snapshot:
+    """Bring the files here, or find them in the hub's cache. Raises Unusable with the one reason."""
+    progress(f"fetching {wanted.repo}")
+    patterns = [wanted.file, "*.json"] if wanted.file else list(WANTED)
+    try:
+        path = await asyncio.to_thread(
+            snapshot_download,
+            wanted.repo,
+            revision=wanted.revision,
+            allow_patterns=patterns,
+            ignore_patterns=list(UNWANTED),
+        )
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
+        raise Unusable(_reason(wanted, error)) from error
+    found = Path(str(path))
+    progress(f"fetched {wanted.repo}")
+    return Snapshot(found, found.name)
+
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (errors.GatedRepoError, "is gated: accept its terms on the hub and set HF_TOKEN"),
+    (errors.RevisionNotFoundError, "has no such revision"),
+    (errors.RepositoryNotFoundError, "is not on the hub, or is private and HF_TOKEN does not open it"),
+    (errors.OfflineModeIsEnabled, "is not in the cache, and HF_HUB_OFFLINE forbids fetching it"),
+    (errors.LocalEntryNotFoundError, "is not in the cache, and the hub cannot be reached"),
+)
+
+
+def _reason(wanted: HubId, error: Exception) -> str:
+    name = wanted.repo + (f"@{wanted.revision}" if wanted.revision else "")
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return f"{name} {reason}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{name} could not be fetched: the disk is full"
+    said = str(error).strip().splitlines()
+    return f"{name} could not be fetched: {said[0] if said else type(error).__name__}"

@@ -1,0 +1,59 @@
+"""From the name of a model to its files on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from nearstream.core.errors import Unusable
+from nearstream.models.builtin import NAME, builtin_path
+from nearstream.models.convert import Converter, WeightFormat, cached_conversion
+from nearstream.models.directory import ModelDirectory, read_model
+from nearstream.models.hub import HubId, Progress, fetch, parse_hub_id
+
+
+def apply_aliases(requested: str, aliases: Iterable[tuple[str, str]]) -> str:
+    """The name that `requested` stands for: the first alias that matches, else itself. "*" matches any."""
+    return next((target for name, target in aliases if fnmatchcase(requested, name)), requested)
+
+
+async def resolve(
+    name: str,
+    *,
+    cache: Path,
+    aliases: Iterable[tuple[str, str]] = (),
+    weights: WeightFormat = "fp16",
+    progress: Progress = lambda _: None,
+) -> ModelDirectory:
+    """Find, fetch and convert what `name` asks for: "builtin", a path, or a hub id.
+
+    The result is of a kind that an engine loads. Raises Unusable with the one reason why not.
+    """
+    wanted = apply_aliases(name, aliases)
+    model, identity = _local(wanted), None
+    if model is None:
+        hub_id = parse_hub_id(wanted)
+        if hub_id is None:
+            raise Unusable(f"there is no model {wanted!r}: it is no path here, no hub id, and not {NAME!r}")
+        model, identity = await _from_hub(hub_id, progress)
+    if model.kind != "hf":
+        return model
+    converter = Converter(cache)
+    return await cached_conversion(converter, model, weights=weights, identity=identity, progress=progress)
+
+
+def _local(name: str) -> ModelDirectory | None:
+    """The built-in model or what is at a path; None for a name that only a hub can know."""
+    if name == NAME:
+        return read_model(builtin_path(), name=NAME)
+    path = Path(name).expanduser()
+    if path.exists() or name.startswith((".", "/", "~")):
+        return read_model(path.absolute())
+    return None
+
+
+async def _from_hub(hub_id: HubId, progress: Progress) -> tuple[ModelDirectory, str]:
+    snapshot = await fetch(hub_id, progress=progress)
+    path = snapshot.path / hub_id.file if hub_id.file else snapshot.path
+    return read_model(path, name=hub_id.repo), f"{hub_id.repo}@{snapshot.commit}"
