@@ -73,9 +73,17 @@ def spec_for(
         raise Unusable(f"The production variant {variant.name} has no model: give it a ModelName.")
     container = model.containers[0]
     persona, version = read_image(container.image)
+    if persona not in _MODEL_ID_KEYS:
+        raise Unusable(
+            f"The image {container.image} is neither TGI nor LMI, the two model servers that run here: "
+            "use an image of one of them."
+        )
     requested = _requested_model(container, persona)
     if not requested and ANY_MODEL not in aliases:
-        raise Unusable(_nothing_to_run(container, persona))
+        raise Unusable(
+            "The container's environment does not say which model to run: "
+            f'set {_MODEL_ID_KEYS[persona][0]}, or start nearstream with an alias "*" for any model.'
+        )
     return ReplicaSpec(
         endpoint=endpoint.name,
         variant=variant.name,
@@ -92,18 +100,5 @@ def spec_for(
 
 def _requested_model(container: Container, persona: Persona) -> str:
     environment = dict(container.environment)
-    named = (environment.get(key, "") for key in _MODEL_ID_KEYS.get(persona, ()))
+    named = (environment.get(key, "") for key in _MODEL_ID_KEYS[persona])
     return next((name for name in named if name), "")
-
-
-def _nothing_to_run(container: Container, persona: Persona) -> str:
-    keys = _MODEL_ID_KEYS.get(persona)
-    if keys is None:
-        return (
-            f"The image {container.image} is neither TGI nor LMI, the two whose containers run here: "
-            'choose one of them, or start nearstream with an alias "*" for the model to run in its place.'
-        )
-    return (
-        f"The container's environment does not say which model to run: set {keys[0]}, "
-        'or start nearstream with an alias "*" for any model.'
-    )
