@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from nearstream.core.errors import GenerationFailed, Malformed, NearstreamError, NotReady, TemplateFailed
+from nearstream.core.generation import Delta
 from nearstream.core.ports import Clock, Encoder, Exchange, Identity
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances, Prompt, deltas, prepare
@@ -58,7 +59,7 @@ async def reply(request: web.Request, draft: Draft, desk: Desk) -> web.StreamRes
             prompt = await prepare(exchange.request, model, limits, chances=desk.chances)
             timings.prepared()
             if exchange.stream:
-                return await _Stream(request, desk, model).send(exchange, prompt)
+                return await _stream(request, exchange, prompt, model, desk)
             return await _whole(exchange, prompt, model, desk, timings)
     except NearstreamError as error:
         if not draft.stream or isinstance(error, _BEFORE_THE_STREAM):
@@ -72,22 +73,24 @@ def refuse(error: NearstreamError) -> web.Response:
     return web.Response(status=refused.status, body=refused.body, content_type="application/json")
 
 
-class _Stream:
-    """One streamed answer. What a reader is slow to take is bounded by the connection's buffer."""
+async def _stream(
+    request: web.Request, exchange: Exchange, prompt: Prompt, model: ServedModel, desk: Desk
+) -> web.StreamResponse:
+    """The first token decides: whatever fails before it can still be told by a status.
 
-    def __init__(self, request: web.Request, desk: Desk, model: ServedModel) -> None:
-        self._request = request
-        self._desk = desk
-        self._model = model
-
-    async def send(self, exchange: Exchange, prompt: Prompt) -> web.StreamResponse:
-        encoder = exchange.encoder(self._desk.identity(prompt))
-        response = _stream_response(exchange.content_type, self._desk, characters=len(prompt.text))
-        await response.prepare(self._request)
+    A slow reader holds the engine back: writing waits once the connection's buffer is full.
+    """
+    encoder = exchange.encoder(desk.identity(prompt))
+    async with aclosing(deltas(prompt, model)) as answer:
+        first = await anext(answer)
+        response = _stream_response(exchange.content_type, desk, characters=len(prompt.text))
         try:
-            await self._tokens(response, encoder, prompt)
+            await response.prepare(request)
+            await _write_delta(response, encoder, first)
+            async for delta in answer:
+                await _write_delta(response, encoder, delta)
         except ConnectionError:
-            return response  # the client left; closing the deltas has aborted the engine
+            return response  # the client left; closing the deltas aborts the engine
         except NearstreamError as error:
             _log.warning("answer broke", error=str(error), kind=type(error).__name__)
             await _write_events(response, encoder.fail(error))
@@ -96,15 +99,6 @@ class _Stream:
             await _write_events(response, encoder.fail(GenerationFailed("internal error")))
         await response.write_eof()
         return response
-
-    async def _tokens(self, response: web.StreamResponse, encoder: Encoder, prompt: Prompt) -> None:
-        async with aclosing(deltas(prompt, self._model)) as answer:
-            async for delta in answer:
-                payload = encoder.feed(delta)
-                if delta.finish is None:
-                    await response.write(payload)
-                else:
-                    await _write_events(response, payload)
 
 
 async def _whole(
@@ -129,6 +123,14 @@ async def _broken_stream(
     await _write_events(response, draft.broken(error))
     await response.write_eof()
     return response
+
+
+async def _write_delta(response: web.StreamResponse, encoder: Encoder, delta: Delta) -> None:
+    payload = encoder.feed(delta)
+    if delta.finish is None:
+        await response.write(payload)
+    else:
+        await _write_events(response, payload)
 
 
 async def _write_events(response: web.StreamResponse, payload: bytes) -> None:

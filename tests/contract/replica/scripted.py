@@ -1,73 +1,62 @@
-"""An engine that says what the test wrote down, and the server around it on a real socket."""
+"""The server around a scripted engine, on a real socket."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nearstream.core.errors import GenerationFailed, NearstreamError
+from tests.toy_tokenizers import write_model
+
 from nearstream.core.generation import Sampling, Step
+from nearstream.engines.scripted import ScriptedEngine
 from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
 from nearstream.text.tokenizer import load_tokenizer
 from nearstream.wire.dialects.terms import Limits, Terms
-from tests.toy_tokenizers import write_model
 
-LOGPROB = -0.25
+LOGPROB = -0.5
+Asked = tuple[list[int], Sampling, int]
 
 
-@dataclass
-class ScriptedEngine:
-    """Says `ids` step by step. With a `gate` each step waits for a permit; `fails` after the last id."""
+class Witness(ScriptedEngine):
+    """The scripted engine, which also notes what it was asked for and how often it spoke."""
 
-    ids: list[int]
-    gate: asyncio.Semaphore | None = None
-    fails: NearstreamError | None = None
-    refuses: NearstreamError | None = None
-    step: int = 1
-    running: int = 0
-    aborted: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: list[tuple[list[int], Sampling, int]] = field(default_factory=list)
-    alive: bool = True
+    def __init__(self, ids: Sequence[int], **options: Any) -> None:
+        super().__init__(self._say, **options)
+        self.ids = list(ids)
+        self.asked: list[Asked] = []
+        self.said = 0
 
-    async def generate(
+    def generate(
         self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
     ) -> AsyncGenerator[Step, None]:
-        if self.refuses:
-            raise self.refuses
         self.asked.append((list(prompt), sampling, max_new_tokens))
-        self.running += 1
-        try:
-            said = self.ids[:max_new_tokens]
-            for at in range(0, len(said), self.step):
-                if self.gate:
-                    await self.gate.acquire()
-                part = tuple(said[at : at + self.step])
-                yield Step(part, (LOGPROB,) * len(part), self._finish(part, at + len(part), sampling, said))
-            raise self.fails or GenerationFailed("the script is over")
-        finally:
-            self.running -= 1
-            self.aborted.set()
+        return super().generate(prompt, sampling, max_new_tokens=max_new_tokens)
 
-    def _finish(self, part: tuple[int, ...], done: int, sampling: Sampling, said: list[int]) -> str | None:
-        if part[-1] in sampling.stop_token_ids:
-            return "eos"
-        return "length" if done == len(said) and not self.fails else None
+    def _say(self, prompt: Sequence[int], said: int) -> int:
+        self.said += 1
+        return self.ids[said % len(self.ids)]
 
-    async def healthy(self) -> bool:
-        return self.alive
 
-    async def aclose(self) -> None:
-        self.alive = False
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Look at what a real process or socket does until it is so."""
+    async with asyncio.timeout(10):
+        while not await so(condition()):  # noqa: ASYNC110 - nothing tells us
+            await asyncio.sleep(0.002)
+
+
+async def so(found: bool | Awaitable[bool]) -> bool:
+    return found if isinstance(found, bool) else await found
 
 
 @dataclass
 class Server:
     url: str
-    engine: ScriptedEngine
+    engine: Witness
     stop: asyncio.Event
     socket: Path | None = None
 
@@ -89,11 +78,13 @@ def settings(directory: Path, *, terms: Terms | None = None, **changes: object) 
 
 
 @asynccontextmanager
-async def serving(told: ServerSettings, engine: ScriptedEngine, *, gate: asyncio.Event | None = None) -> AsyncIterator[Server]:
+async def serving(
+    told: ServerSettings, engine: Witness, *, gate: asyncio.Event | None = None
+) -> AsyncIterator[Server]:
     """A server that is ready, or with a `gate` one whose model loads only once that is set."""
 
     @asynccontextmanager
-    async def factory() -> AsyncIterator[ScriptedEngine]:
+    async def factory() -> AsyncIterator[Witness]:
         if gate:
             await gate.wait()
         yield engine

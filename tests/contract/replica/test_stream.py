@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import aiohttp
+import pytest
+from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
 
-from nearstream.core.errors import EngineDied, Unsupported
 from nearstream.wire.dialects.terms import Limits, Terms
 from nearstream.wire.framing import sse
-from tests.contract.replica.scripted import ScriptedEngine, Server, ids_of, serving, settings
 
 
 async def chunks(server: Server, path: str, body: dict[str, object]) -> list[bytes]:
@@ -35,7 +35,7 @@ def events(found: list[bytes]) -> list[dict[str, object]]:
 
 async def test_every_token_is_one_event_in_one_chunk(tmp_path: Path):
     ids = ids_of("hello 😀 world", tmp_path)
-    async with serving(settings(tmp_path), ScriptedEngine(ids, step=3)) as server:
+    async with serving(settings(tmp_path), Witness(ids)) as server:
         found = await chunks(server, "/generate_stream", {"inputs": "hi", "parameters": {"details": True}})
     assert len(found) == len(ids)
     assert all(chunk.startswith(b"data: {") and chunk.count(b"\n\n") == 1 for chunk in found)
@@ -43,7 +43,7 @@ async def test_every_token_is_one_event_in_one_chunk(tmp_path: Path):
     assert [event["index"] for event in said] == list(range(1, len(ids) + 1))
     assert [event["token"]["id"] for event in said] == ids
     assert "".join(event["token"]["text"] for event in said[:-1]) == "hello 😀 world"
-    assert said[-1]["token"] == {"id": 2, "text": "</s>", "logprob": -0.25, "special": True}
+    assert said[-1]["token"] == {"id": 2, "text": "</s>", "logprob": -0.5, "special": True}
     assert said[-1]["generated_text"] == "hello 😀 world"
     details = {"finish_reason": "eos_token", "generated_tokens": len(ids), "seed": None, "input_length": 3}
     assert said[-1]["details"] == details
@@ -51,18 +51,18 @@ async def test_every_token_is_one_event_in_one_chunk(tmp_path: Path):
 
 
 async def test_a_stop_string_ends_the_answer_and_stays_in_it(tmp_path: Path):
-    engine = ScriptedEngine(ids_of("the quick brown fox", tmp_path))
+    engine = Witness(ids_of("the quick brown fox", tmp_path))
     async with serving(settings(tmp_path), engine) as server:
         parameters = {"stop": ["brow"], "details": True}
         said = events(await chunks(server, "/generate_stream", {"inputs": "hi", "parameters": parameters}))
-        await asyncio.wait_for(engine.aborted.wait(), 5)
+        await until(lambda: engine.live == 0)
     assert said[-1]["generated_text"].endswith("brown") or said[-1]["generated_text"].endswith("brow")
     assert said[-1]["details"]["finish_reason"] == "stop_sequence"
 
 
 async def test_a_control_token_can_be_a_stop_string(tmp_path: Path):
     ids = ids_of("hello <|user|> more", tmp_path, eos=False)
-    async with serving(settings(tmp_path), ScriptedEngine(ids)) as server:
+    async with serving(settings(tmp_path), Witness(ids)) as server:
         body = {"inputs": "hi", "parameters": {"stop": ["<|user|>"]}}
         said = events(await chunks(server, "/generate_stream", body))
     assert said[-1]["token"]["text"] == "<|user|>"
@@ -71,7 +71,7 @@ async def test_a_control_token_can_be_a_stop_string(tmp_path: Path):
 
 async def test_length_comes_before_the_models_end_and_that_before_a_stop_string(tmp_path: Path):
     ids = ids_of("hello", tmp_path)
-    async with serving(settings(tmp_path), ScriptedEngine(ids)) as server:
+    async with serving(settings(tmp_path), Witness(ids)) as server:
         for count, reason in ((len(ids), "length"), (len(ids) + 1, "eos_token")):
             parameters = {"max_new_tokens": count, "stop": ["</s>"], "details": True}
             said = events(await chunks(server, "/generate_stream", {"inputs": "a", "parameters": parameters}))
@@ -79,44 +79,60 @@ async def test_length_comes_before_the_models_end_and_that_before_a_stop_string(
 
 
 async def test_a_client_that_leaves_while_the_engine_is_silent_aborts_it(tmp_path: Path):
-    gate = asyncio.Semaphore(1)
-    engine = ScriptedEngine(ids_of("hello world", tmp_path), gate=gate)
+    engine = Witness(ids_of("hello", tmp_path, eos=False), delay_s=0.05)
     async with serving(settings(tmp_path), engine) as server, aiohttp.ClientSession() as session:
         response = await session.post(server.url + "/generate_stream", json={"inputs": "hi"})
         await response.content.readuntil(b"\n\n")
-        assert engine.running == 1
+        engine.pause()
+        assert engine.live == 1
         response.close()
-        await asyncio.wait_for(engine.aborted.wait(), 5)
-        assert engine.running == 0
+        await until(lambda: engine.live == 0)
 
 
-async def test_a_client_that_leaves_a_whole_answer_aborts_it_too(tmp_path: Path):
-    engine = ScriptedEngine(ids_of("hello", tmp_path), gate=asyncio.Semaphore(1))
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+async def test_a_client_that_leaves_before_the_first_token_aborts_it_too(tmp_path: Path, path: str):
+    engine = Witness(ids_of("hello", tmp_path))
+    engine.pause()
     async with serving(settings(tmp_path), engine) as server, aiohttp.ClientSession() as session:
-        try:
-            async with asyncio.timeout(0.5):
-                await session.post(server.url + "/generate", json={"inputs": "hi"})
-        except TimeoutError:
-            pass
-        await asyncio.wait_for(engine.aborted.wait(), 5)
+        async with asyncio.TaskGroup() as tasks:
+            call = tasks.create_task(session.post(server.url + path, json={"inputs": "hi"}))
+            await until(lambda: engine.live == 1)
+            call.cancel()
+        await until(lambda: engine.live == 0)
 
 
 async def test_an_engine_that_dies_is_told_in_the_stream(tmp_path: Path):
-    engine = ScriptedEngine(ids_of("hello", tmp_path, eos=False), fails=EngineDied("it ended with signal 9"))
-    async with serving(settings(tmp_path), engine) as server:
-        said = events(await chunks(server, "/generate_stream", {"inputs": "hi"}))
-        body = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
-        chat = await chunks(server, "/v1/chat/completions", body)
+    ids = ids_of("hello", tmp_path, eos=False)
     message = "Request failed during generation: it ended with signal 9"
-    assert said[-1] == {"error": message, "error_type": "generation"}
-    assert json.loads(chat[-2].removeprefix(b"data: ")) == {
-        "error": {"message": message, "http_status_code": 424}
+    bodies = {
+        "/generate_stream": {"inputs": "hi"},
+        "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True},
     }
-    assert chat[-1] == b"data: [DONE]\n\n"
+    ends = {}
+    for path, body in bodies.items():
+        engine = Witness(ids, delay_s=0.01)
+        async with serving(settings(tmp_path), engine) as server, asyncio.TaskGroup() as tasks:
+            call = tasks.create_task(chunks(server, path, body))
+            await until(lambda engine=engine: engine.said > 1)
+            engine.die("it ended with signal 9")
+        ends[path] = call.result()
+    assert events(ends["/generate_stream"])[-1] == {"error": message, "error_type": "generation"}
+    broken, done = ends["/v1/chat/completions"][-2:]
+    said = json.loads(broken.removeprefix(b"data: "))
+    assert said == {"error": {"message": message, "http_status_code": 424}}
+    assert done == b"data: [DONE]\n\n"
+
+
+async def test_an_engine_that_is_being_restarted_is_told_by_a_status(tmp_path: Path):
+    engine = Witness([7])
+    engine.die()
+    async with serving(settings(tmp_path), engine) as server, aiohttp.ClientSession(server.url) as session:
+        response = await session.post("/generate_stream", json={"inputs": "hi"})
+        assert (response.status, (await response.json())["error_type"]) == (503, "healthcheck")
 
 
 async def test_what_an_engine_cannot_do_is_refused_not_ignored(tmp_path: Path):
-    engine = ScriptedEngine([], refuses=Unsupported("typical_p", "scripted"))
+    engine = Witness([7])
     async with serving(settings(tmp_path), engine) as server:
         body = {"inputs": "hi", "parameters": {"typical_p": 0.5}}
         said = events(await chunks(server, "/generate_stream", body))
@@ -129,29 +145,20 @@ async def test_what_an_engine_cannot_do_is_refused_not_ignored(tmp_path: Path):
 
 
 async def test_a_reader_that_takes_nothing_holds_the_engine_back(tmp_path: Path):
-    ids = ids_of("hello", tmp_path, eos=False)[:1] * 200_000
-    engine = ScriptedEngine(ids)
-    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=300_000))
-    served = 0
-    original = engine.generate
-
-    async def counted(*args: object, **options: object):
-        nonlocal served
-        async for step in original(*args, **options):
-            served += 1
-            yield step
-
-    engine.generate = counted
+    many = 1_000_000
+    engine = Witness(ids_of("hello", tmp_path, eos=False))
+    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=2 * many))
     async with serving(settings(tmp_path, terms=terms), engine) as server:
-        port = int(server.url.rsplit(":", 1)[1])
-        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        body = json.dumps({"inputs": "hi", "parameters": {"max_new_tokens": 200_000}}).encode()
+        host, port = server.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, port, limit=1)
+        body = json.dumps({"inputs": "hi", "parameters": {"max_new_tokens": many}}).encode()
         head = f"POST /generate_stream HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
-        await asyncio.sleep(1.5)
-        assert 0 < served < 100_000
-        before = served
-        await asyncio.sleep(0.3)
-        assert served == before
+        said = -1
+        async with asyncio.timeout(30):
+            while said != engine.said:  # until it has stood still for a while
+                said = engine.said
+                await asyncio.sleep(0.3)
+        assert 0 < said < many
         writer.transport.abort()
-        await asyncio.wait_for(engine.aborted.wait(), 5)
+        await until(lambda: engine.live == 0)

@@ -1,0 +1,208 @@
+"""TGI's rules: every message, their order, and what a body means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from nearstream.core.errors import Invalid, Malformed, Misshapen, Unsupported, Unusable
+from nearstream.core.generation import Grammar
+from nearstream.wire.dialects import tgi
+from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
+
+TERMS = Terms()
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+def exchange(
+    parameters: object = None, *, route: tgi.Route = tgi.Route.GENERATE, terms: Terms = TERMS, **body: object
+):
+    document = {"inputs": "hi"} | ({} if parameters is None else {"parameters": parameters}) | body
+    return tgi.read(json.dumps(document).encode(), terms, route=route).exchange()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"best_of": 0}, "`best_of` must be > 0 and <= 2. Given: 0"),
+        ({"best_of": 3}, "`best_of` must be > 0 and <= 2. Given: 3"),
+        ({"best_of": 2}, "you must use sampling when `best_of` is > 1"),
+        ({"best_of": 2, "do_sample": True, "seed": 1}, "`seed` must not be set when `best_of` > 1"),
+        ({"temperature": 0}, "`temperature` must be strictly positive"),
+        ({"temperature": -0.5}, "`temperature` must be strictly positive"),
+        ({"repetition_penalty": 0.0}, "`repetition_penalty` must be strictly positive"),
+        ({"frequency_penalty": 2.1}, "`frequency_penalty` must be >= -2.0 and <= 2.0"),
+        ({"top_p": 1.0}, "`top_p` must be > 0.0 and < 1.0"),
+        ({"top_p": 0}, "`top_p` must be > 0.0 and < 1.0"),
+        ({"typical_p": 1.5}, "`typical_p` must be > 0.0 and < 1.0"),
+        ({"top_k": 0}, "`top_k` must be strictly positive"),
+        ({"top_k": -1}, "`top_k` must be strictly positive"),
+        ({"max_new_tokens": 0}, "`max_new_tokens` must be strictly positive"),
+        ({"stop": list("abcde")}, "`stop` supports up to 4 stop sequences. Given: 5"),
+        ({"top_n_tokens": 6}, "`top_n_tokens` must be >= 0 and <= 5. Given: 6"),
+        ({"truncate": 0}, "`truncate` must be strictly positive and less than 4095. Given: 0"),
+        ({"truncate": 4096}, "`truncate` must be strictly positive and less than 4095. Given: 4096"),
+        ({"grammar": {"type": "bnf", "value": ""}}, "grammar is not valid: unknown type 'bnf'"),
+        ({"grammar": {"type": "json", "value": 1}}, "grammar is not valid: a JSON schema is an object"),
+        ({"grammar": {"type": "json"}}, "grammar is not valid: a JSON schema is an object"),
+    ],
+)
+def test_a_broken_rule_is_told_in_tgis_words(parameters: dict[str, object], message: str):
+    with pytest.raises(Invalid) as refused:
+        exchange(parameters)
+    assert str(refused.value) == message
+
+
+def test_the_first_broken_rule_counts():
+    broken = {"temperature": -1, "top_p": 2, "top_k": 0, "max_new_tokens": 0, "truncate": 0}
+    order = ["temperature", "top_p", "top_k", "max_new_tokens", "truncate"]
+    for name in order:
+        with pytest.raises(Invalid, match=f"`{name}`"):
+            exchange(broken)
+        del broken[name]
+    with pytest.raises(Invalid, match="`inputs` cannot be empty"):
+        exchange({"truncate": 0}, inputs="")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"best_of": 2, "temperature": -1}, "`best_of` != 1 is not supported when streaming tokens"),
+        (
+            {"decoder_input_details": True, "temperature": -1},
+            "`decoder_input_details` == true is not supported when streaming tokens",
+        ),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused_first(parameters: dict[str, object], message: str):
+    with pytest.raises(Invalid) as refused:
+        exchange(parameters, route=tgi.Route.STREAM)
+    assert str(refused.value) == message
+
+
+def test_best_of_can_be_switched_off():
+    with pytest.raises(Invalid, match="not allowed for this endpoint"):
+        exchange({"best_of": 2}, terms=Terms(limits=Limits(max_best_of=1)))
+
+
+def test_best_of_that_keeps_the_rules_is_refused_not_ignored():
+    with pytest.raises(Unsupported):
+        exchange({"best_of": 2, "do_sample": True})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sampled"),
+    [
+        (None, True),
+        ({}, False),
+        ({"do_sample": True}, True),
+        ({"temperature": 0.7}, True),
+        ({"temperature": 1.0}, False),
+        ({"top_k": 5}, True),
+        ({"top_p": 0.9}, True),
+        ({"repetition_penalty": 1.1}, False),
+    ],
+)
+def test_sampling_is_on_when_asked_for_or_implied(parameters: dict[str, object] | None, sampled: bool):
+    assert exchange(parameters).request.sampling.do_sample is sampled
+
+
+def test_before_1_4_an_absent_parameters_is_greedy():
+    assert not exchange(terms=Terms(release=tgi_release("1.0.3"))).request.sampling.do_sample
+
+
+@pytest.mark.parametrize(
+    ("version", "tokens"), [("0.9.3", 20), ("1.0.3", 20), ("1.4.2", 100), ("2.4.0", 100), ("3.3.7", None)]
+)
+def test_the_default_length_depends_on_the_release(version: str, tokens: int | None):
+    assert exchange(terms=Terms(release=tgi_release(version))).request.max_new_tokens == tokens
+    assert exchange({"max_new_tokens": 7}).request.max_new_tokens == 7
+
+
+def test_every_option_reaches_the_engine():
+    sampling = exchange(
+        {
+            "temperature": 0.5,
+            "top_k": 3,
+            "top_p": 0.9,
+            "typical_p": 0.8,
+            "repetition_penalty": 1.2,
+            "frequency_penalty": -0.5,
+            "seed": 2**64 - 1,
+            "top_n_tokens": 2,
+            "watermark": True,
+            "decoder_input_details": True,
+            "adapter_id": "mine",
+            "unknown": "ignored",
+        },
+        terms=replace(TERMS, adapters=frozenset({"mine"})),
+    ).request.sampling
+    assert (sampling.temperature, sampling.top_k, sampling.top_p, sampling.typical_p) == (0.5, 3, 0.9, 0.8)
+    assert (sampling.repetition_penalty, sampling.frequency_penalty, sampling.seed) == (1.2, -0.5, 2**64 - 1)
+    assert (sampling.top_n_tokens, sampling.watermark, sampling.prefill_logprobs) == (2, True, True)
+    assert sampling.adapter == "mine"
+    assert exchange({"adapter_id": "other"}).request.sampling.adapter is None
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        {"type": "json", "value": SCHEMA},
+        {"type": "json", "value": json.dumps(SCHEMA)},
+        {"type": "json_object", "value": SCHEMA},
+        {"type": "json_schema", "value": {"name": "thing", "schema": SCHEMA}},
+    ],
+)
+def test_a_schema_is_taken_in_each_of_its_forms(grammar: dict[str, object]):
+    found = exchange({"grammar": grammar}).request.sampling.grammar
+    assert found is not None
+    assert (found.kind, json.loads(found.source)) == ("json_schema", SCHEMA)
+
+
+def test_a_regular_expression_is_a_grammar_too():
+    grammar = {"type": "regex", "value": "[a-z]+"}
+    assert exchange({"grammar": grammar}).request.sampling.grammar == Grammar("regex", "[a-z]+")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"do_sample": None}, {"stop": None}, {"stop": "a"}, {"max_new_tokens": -1}, {"temperature": "1"}, []],
+)
+def test_a_value_of_the_wrong_kind_is_misshapen(parameters: object):
+    with pytest.raises(Misshapen):
+        exchange(parameters)
+
+
+def test_null_is_taken_for_optional_numbers():
+    names = (
+        "temperature",
+        "top_k",
+        "top_p",
+        "seed",
+        "max_new_tokens",
+        "truncate",
+        "return_full_text",
+        "grammar",
+    )
+    assert exchange(dict.fromkeys(names)).request.max_new_tokens is None
+
+
+def test_what_is_not_json_is_malformed():
+    for body in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+        with pytest.raises(Malformed):
+            tgi.read(body, TERMS, route=tgi.Route.GENERATE)
+
+
+def test_only_the_root_looks_at_stream():
+    body = b'{"inputs": "hi", "stream": true}'
+    streamed = {route: tgi.read(body, TERMS, route=route).stream for route in tgi.Route}
+    assert streamed == {tgi.Route.COMPAT: True, tgi.Route.GENERATE: False, tgi.Route.STREAM: True}
+
+
+def test_limits_and_versions_that_make_no_sense_are_unusable():
+    with pytest.raises(Unusable, match=r"`max_input_tokens`\(9\) must be < `max_total_tokens`\(9\)"):
+        Limits(max_input_tokens=9, max_total_tokens=9)
+    with pytest.raises(Unusable, match="not a TGI version"):
+        tgi_release("latest")
