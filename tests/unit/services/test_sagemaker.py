@@ -1,6 +1,7 @@
 """The control plane as boto3 sees it, over a real socket with real signatures."""
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from botocore.exceptions import ClientError
 from tests.unit.services.cloud import TGI
 
 from nearstream.core.endpoints import Endpoint, Model
+from nearstream.core.errors import Conflict
 
 ARN = "arn:aws:sagemaker:eu-central-1:000000000000:"
 VARIANT = {"VariantName": "v", "ModelName": "chat", "InitialInstanceCount": 1, "InstanceType": "ml.g5.xlarge"}
@@ -204,6 +206,53 @@ async def test_an_update_takes_the_new_configuration(cloud):
     )
     retained = await cloud.store.get(Endpoint, "chat")
     assert (retained.variants[0].instances, retained.variants[0].weight) == (3, 0.5)
+
+
+async def test_weights_and_counts_change_on_a_running_endpoint(cloud):
+    await cloud.make_endpoint()
+    await cloud.settle("chat", "InService")
+
+    def resize(**desired):
+        return cloud.call(
+            "update_endpoint_weights_and_capacities",
+            EndpointName="chat",
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", **desired}],
+        )
+
+    assert (await resize(DesiredInstanceCount=4, DesiredWeight=2))["EndpointArn"] == ARN + "endpoint/chat"
+    resized = await cloud.store.get(Endpoint, "chat")
+    assert (resized.status, resized.variants[0].instances, resized.variants[0].weight) == ("Updating", 4, 2.0)
+    await cloud.settle("chat", "InService")
+    assert "keeps at least one" in (await refused(resize(DesiredInstanceCount=0)))[1]
+    assert (await refused(resize(DesiredInstanceCount=65)))[0] == "ResourceLimitExceeded"
+    assert "variant(s) other are not of" in (await refused(resize(VariantName="other")))[1]
+
+
+async def test_a_change_is_tried_again_when_the_reconcile_loop_wrote_meanwhile(cloud, monkeypatch):
+    await cloud.make_endpoint()
+    await cloud.settle("chat", "InService")
+    replace, times = cloud.store.replace, []
+
+    async def overtaken(old, new):
+        if not times:
+            times.append(1)
+            await replace(old, dataclasses.replace(old, modified_at=1.0))
+        await replace(old, new)
+
+    monkeypatch.setattr(cloud.store, "replace", overtaken)
+    await cloud.call("delete_endpoint", EndpointName="chat")
+    assert (await cloud.store.get(Endpoint, "chat")).status == "Deleting"
+
+
+async def test_a_change_gives_up_on_a_record_that_never_holds_still(cloud, monkeypatch):
+    await cloud.make_endpoint()
+    await cloud.settle("chat", "InService")
+
+    async def conflicting(old, new):
+        raise Conflict("changed")
+
+    monkeypatch.setattr(cloud.store, "replace", conflicting)
+    assert "is being changed" in (await refused(cloud.call("delete_endpoint", EndpointName="chat")))[1]
 
 
 async def test_tags_are_kept_by_arn_and_go_with_their_model(cloud):

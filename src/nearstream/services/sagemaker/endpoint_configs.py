@@ -101,12 +101,7 @@ def _variant(definition: Document) -> ProductionVariant:
     weight = definition["InitialVariantWeight"]
     if not math.isfinite(weight):
         raise Invalid(f"InitialVariantWeight {weight} was given; a finite number of 0 or more is wanted.")
-    if instances > MAX_INSTANCES:
-        raise AwsError(
-            "ResourceLimitExceeded",
-            f"The limit of '{instance_type} for endpoint usage' is {MAX_INSTANCES} Instances for a variant,"
-            f" with a request of {instances} Instances.",
-        )
+    check_instances(instances, instance_type)
     return ProductionVariant(
         name=definition["VariantName"],
         model=definition.get("ModelName"),
@@ -115,3 +110,13 @@ def _variant(definition: Document) -> ProductionVariant:
         instance_type=instance_type,
         startup_timeout_s=definition.get("ContainerStartupHealthCheckTimeoutInSeconds"),
     )
+
+
+def check_instances(instances: int, instance_type: str | None) -> None:
+    """Raise AwsError ResourceLimitExceeded for more replicas than one variant may have."""
+    if instances > MAX_INSTANCES:
+        raise AwsError(
+            "ResourceLimitExceeded",
+            f"The limit of '{instance_type} for endpoint usage' is {MAX_INSTANCES} Instances for a variant,"
+            f" with a request of {instances} Instances.",
+        )

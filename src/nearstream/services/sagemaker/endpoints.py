@@ -1,4 +1,4 @@
-"""CreateEndpoint, DescribeEndpoint, UpdateEndpoint, DeleteEndpoint and ListEndpoints.
+"""The operations on endpoints: create, describe, update, resize, delete and list.
 
 These write down what should be; the reconcile loop makes it so and moves Creating and Updating to InService
 or Failed, and takes away what is Deleting.
@@ -6,6 +6,7 @@ or Failed, and takes away what is Deleting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -16,6 +17,7 @@ from nearstream.core.endpoints import Endpoint, EndpointConfig, EndpointStatus, 
 from nearstream.core.errors import Conflict, Invalid
 from nearstream.core.ports import Clock
 from nearstream.services.sagemaker import description
+from nearstream.services.sagemaker.endpoint_configs import check_instances
 from nearstream.services.sagemaker.listing import page
 from nearstream.services.sagemaker.records import Records
 from nearstream.wire.aws import image
@@ -71,9 +73,7 @@ class Endpoints:
             raise Invalid(reason)
 
         def updated(old: Endpoint) -> Endpoint:
-            _refuse_in_progress(old)
-            if old.status == EndpointStatus.FAILED:
-                raise Conflict(f'Cannot update endpoint "{old.arn}" in status Failed; delete it instead.')
+            _refuse_update(old)
             return replace(
                 old,
                 config=config.name,
@@ -84,6 +84,19 @@ class Endpoints:
                 failure_reason=None,
                 document=_document(request),
             )
+
+        return {"EndpointArn": (await self._change(request["EndpointName"], updated)).arn}
+
+    async def update_weights_and_capacities(self, request: Document) -> Document:
+        wanted = {each["VariantName"]: each for each in request["DesiredWeightsAndCapacities"]}
+
+        def updated(old: Endpoint) -> Endpoint:
+            _refuse_update(old)
+            if unknown := wanted.keys() - {variant.name for variant in old.variants}:
+                raise Invalid(f'The variant(s) {", ".join(sorted(unknown))} are not of endpoint "{old.arn}".')
+            variants = tuple(_resized(variant, wanted.get(variant.name, {})) for variant in old.variants)
+            status = EndpointStatus.UPDATING
+            return replace(old, status=status, modified_at=self._clock(), variants=variants)
 
         return {"EndpointArn": (await self._change(request["EndpointName"], updated)).arn}
 
@@ -123,6 +136,21 @@ def _document(request: Document) -> str:
 def _refuse_in_progress(endpoint: Endpoint) -> None:
     if endpoint.status in _IN_PROGRESS:
         raise Conflict(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+
+
+def _refuse_update(endpoint: Endpoint) -> None:
+    _refuse_in_progress(endpoint)
+    if endpoint.status == EndpointStatus.FAILED:
+        raise Conflict(f'Cannot update endpoint "{endpoint.arn}" in status Failed; delete it instead.')
+
+
+def _resized(variant: ProductionVariant, wanted: Document) -> ProductionVariant:
+    instances = wanted.get("DesiredInstanceCount", variant.instances)
+    weight = wanted.get("DesiredWeight", variant.weight)
+    check_instances(instances, variant.instance_type)
+    if instances < 1 or not math.isfinite(weight):
+        raise Invalid(f"{instances} instances of weight {weight} were given; a variant keeps at least one.")
+    return replace(variant, instances=instances, weight=weight)
 
 
 def _retained(

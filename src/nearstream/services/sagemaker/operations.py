@@ -35,6 +35,7 @@ def operations(store: Store, account: Account, clock: Clock) -> Mapping[str, Ope
         "CreateEndpoint": endpoints.create,
         "DescribeEndpoint": endpoints.describe,
         "UpdateEndpoint": endpoints.update,
+        "UpdateEndpointWeightsAndCapacities": endpoints.update_weights_and_capacities,
         "DeleteEndpoint": endpoints.delete,
         "ListEndpoints": endpoints.list,
         "AddTags": tags.add,
