@@ -21,6 +21,8 @@ ANSWER_TIMEOUT_S = 60.0
 STREAM_TIMEOUT_S = 480.0
 # A replica that is found dead before it answered is not the caller's problem: another one is tried.
 ATTEMPTS = 3
+# How long a call waits while the endpoint's only replica is being restarted.
+READY_WAIT_S = 20.0
 
 log = structlog.get_logger()
 
@@ -85,7 +87,7 @@ class Relay:
         headers = runtime.replica_headers(invocation)
         for attempt in range(1, ATTEMPTS + 1):
             async with self._pool.lease(
-                invocation.endpoint, variant=invocation.variant, session=invocation.session_id
+                invocation.endpoint, invocation.variant, invocation.session_id, wait_s=READY_WAIT_S
             ) as lease:
                 try:
                     upstream = await self._upstreams.post(lease.replica, PATH, body, headers)
