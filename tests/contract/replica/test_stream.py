@@ -119,7 +119,7 @@ async def test_an_engine_that_dies_is_told_in_the_stream(tmp_path: Path):
     assert events(ends["/generate_stream"])[-1] == {"error": message, "error_type": "generation"}
     broken, done = ends["/v1/chat/completions"][-2:]
     said = json.loads(broken.removeprefix(b"data: "))
-    assert said == {"error": {"message": message, "http_status_code": 424}}
+    assert said == {"error": {"message": message, "http_status_code": 422}}
     assert done == b"data: [DONE]\n\n"
 
 

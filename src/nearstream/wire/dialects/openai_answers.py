@@ -113,9 +113,8 @@ class WholeEncoder:
 
 
 def error_events(error: NearstreamError) -> bytes:
-    """How a stream ends that fails."""
-    refused = refusal(error)
-    message = {"error": {"message": refused.error, "http_status_code": refused.status}}
+    """How a stream ends that fails. TGI says 422 here whatever the error is."""
+    message = {"error": {"message": refusal(error).error, "http_status_code": 422}}
     return sse.frame(_json(message)) + DONE
 
 

@@ -1,0 +1,110 @@
+"""One scripted answer in each shape, byte for byte; `python -m tests.golden.test_answers` writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nearstream.core.errors import EngineDied, Overloaded
+from nearstream.core.generation import Delta, Finish, Token
+from nearstream.core.ports import Encoder, Identity
+from nearstream.wire.dialects import openai, tgi
+from nearstream.wire.dialects.dialect import Draft
+from nearstream.wire.dialects.terms import Terms, tgi_release
+
+FOLDER = Path(__file__).parent / "answers"
+IDENTITY = Identity(
+    id="", model="toy/model", created=1_700_000_000, prompt_text='Say "hi"', system_fingerprint="3.3.7-native"
+)
+TOKENS = (
+    Token(9906, "Hello", -0.12345678806304932),
+    Token(11, ",\n", -2.0),
+    Token(9468, "", -0.0625),
+    Token(222, "é 😀", -1.5e-7),
+    Token(2, "</s>", None, special=True),
+)
+FINISH = Finish("eos", prompt_tokens=4, generated_tokens=5, seed=42)
+LATEST, OLD = Terms(), Terms(release=tgi_release("1.0.3"))
+CHAT = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+def generate(route: tgi.Route, terms: Terms = LATEST, **parameters: object) -> Draft:
+    body = {"inputs": "a", "stream": True, "parameters": parameters}
+    return tgi.read(json.dumps(body).encode(), terms, route=route)
+
+
+def chat(**body: object) -> Draft:
+    return openai.read_chat(json.dumps(CHAT | body).encode(), LATEST)
+
+
+def completion(**body: object) -> Draft:
+    return openai.read_completion(json.dumps({"prompt": "a"} | body).encode(), LATEST)
+
+
+DRAFTS = {
+    "tgi-generate.json": generate(tgi.Route.GENERATE),
+    "tgi-generate-details.json": generate(tgi.Route.GENERATE, details=True, top_n_tokens=1),
+    "tgi-generate-full-text.json": generate(tgi.Route.GENERATE, return_full_text=True),
+    "tgi-stream.sse": generate(tgi.Route.STREAM),
+    "tgi-stream-details.sse": generate(tgi.Route.STREAM, details=True, top_n_tokens=1),
+    "tgi-stream-full-text.sse": generate(tgi.Route.COMPAT, details=True),
+    "tgi-1.0-stream.sse": generate(tgi.Route.STREAM, OLD, details=True),
+    "openai-chat.json": chat(),
+    "openai-chat-logprobs.json": chat(logprobs=True, top_logprobs=1, temperature=0),
+    "openai-chat.sse": chat(stream=True),
+    "openai-chat-usage.sse": chat(stream=True, stream_options={"include_usage": True}, logprobs=True),
+    "openai-completion.json": completion(echo=True),
+    "openai-completion.sse": completion(stream=True, echo=True),
+}
+
+
+def root() -> bytes:
+    body = b'{"inputs": "a"}'
+    return said(tgi.read(body, LATEST, route=tgi.Route.COMPAT).exchange().encoder(IDENTITY))
+
+
+def said(encoder: Encoder) -> bytes:
+    *first, last = TOKENS
+    parts = [encoder.feed(Delta((token,))) for token in first]
+    return b"".join([*parts, encoder.feed(Delta((last,), FINISH))])
+
+
+def broken(draft: Draft) -> bytes:
+    encoder = draft.exchange().encoder(IDENTITY)
+    return encoder.feed(Delta(TOKENS[:1])) + encoder.fail(EngineDied("it ended with signal 9"))
+
+
+def written() -> dict[str, bytes]:
+    answers = {name: said(draft.exchange().encoder(IDENTITY)) for name, draft in DRAFTS.items()}
+    answers["tgi-root.json"] = root()
+    for name in ("tgi-stream", "openai-chat"):
+        answers[f"{name}-breaks.sse"] = broken(DRAFTS[f"{name}.sse"])
+        answers[f"{name}-overloaded.sse"] = DRAFTS[f"{name}.sse"].broken(Overloaded("full"))
+    return answers
+
+
+@pytest.mark.parametrize("name", sorted(written()))
+def test_the_answer_is_the_same_to_the_byte(name: str):
+    assert written()[name] == (FOLDER / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(DRAFTS))
+def test_tokens_in_one_delta_or_in_many_make_the_same_bytes(name: str):
+    together = DRAFTS[name].exchange().encoder(IDENTITY).feed(Delta(TOKENS, FINISH))
+    assert together == written()[name]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in written() if name.endswith(".json")))
+def test_a_whole_answer_is_compact_json(name: str):
+    answer = written()[name]
+    assert json.dumps(
+        json.loads(answer), separators=(",", ":"), ensure_ascii=False
+    ) == answer.decode().replace("-1.5e-7", "-1.5e-07")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, answer in written().items():
+        (FOLDER / name).write_bytes(answer)
