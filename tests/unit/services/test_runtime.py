@@ -1,11 +1,14 @@
 """The runtime's answers and errors, as boto3 raises them."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 from tests.unit.services.cloud import ACCOUNT
 
 from nearstream.services import runtime
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.framing import eventstream
 
 
 async def refused(call):
@@ -117,3 +120,13 @@ def test_a_long_or_odd_error_of_the_model_is_cut_and_kept_readable():
     assert error.message.startswith(
         'Received server error (500) from primary with message "\N{REPLACEMENT CHARACTER}x'
     )
+
+
+def test_a_container_that_went_away_is_told_before_and_within_a_stream():
+    call = runtime.parse("POST", "/endpoints/chat/invocations", {})
+    assert 'with message "The connection to container primary' in runtime.Site(ACCOUNT).broke(call).message
+    (late,) = eventstream.Decoder().feed(runtime.stream_timed_out())
+    assert json.loads(late.payload) == {
+        "Message": "Your model primary did not complete sending the inference response in the allotted time.",
+        "ErrorCode": "ModelInvocationTimeExceeded",
+    }

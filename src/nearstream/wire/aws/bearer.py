@@ -1,8 +1,8 @@
 """SageMaker's bearer tokens, which OpenAI clients send: a presigned call in base64, with a prefix.
 
 A token is `sagemaker-api-key-` and the base64 of
-`sagemaker.amazonaws.com/?Action=CallWithBearerToken&X-Amz-…&Version=1`: a POST with an empty body and only its
-host signed, good for twelve hours at most. The version is put on after the signing.
+`sagemaker.amazonaws.com/?Action=CallWithBearerToken&X-Amz-…&Version=1`: a POST with an empty body and only
+its host signed, good for twelve hours at most. The version is put on after the signing.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ def parse(service: ServiceDescription, operation: str, body: bytes) -> Document:
         raise AwsError("SerializationException", "The body must be a JSON object", 400)
     if shape is None:
         return {}
-    validate.check(shape, document)
+    validate.check_type(shape, document)
     parsed: Document = serialise.from_json(shape, document)
+    validate.check(shape, parsed)
     return parsed
 
 

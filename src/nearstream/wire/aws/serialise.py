@@ -54,10 +54,12 @@ def timestamp(shape: Shape, value: float, default: str = "unixTimestamp") -> flo
 
 
 def from_json(shape: Shape, value: Value) -> Value:
-    """A checked JSON value as services take it: timestamps as seconds since the epoch, blobs as bytes.
+    """JSON of the right types as services take it: timestamps as seconds since the epoch, blobs as bytes.
 
-    Members that the shape does not know, and nulls, are left out.
+    Members that the shape does not know, and null members, are left out.
     """
+    if value is None:
+        return None
     kind = shape.type_name
     if kind == "structure":
         named = {member.serialization.get("name", name): name for name, member in shape.members.items()}
@@ -67,9 +69,9 @@ def from_json(shape: Shape, value: Value) -> Value:
             if value.get(key) is not None
         }
     if kind == "list":
-        return [from_json(shape.member, item) for item in value if item is not None]
+        return [from_json(shape.member, item) for item in value]
     if kind == "map":
-        return {key: from_json(shape.value, item) for key, item in value.items() if item is not None}
+        return {key: from_json(shape.value, item) for key, item in value.items()}
     return _SCALARS[kind](value) if kind in _SCALARS else value
 
 

@@ -59,7 +59,13 @@ def load(name: str, operations: Collection[str] | None = None) -> ServiceDescrip
 
     Reads and parses a file: 10 ms for most services, 100 ms for sagemaker, so call it once and off the loop.
     """
-    document = Loader().load_service_model(name, "service-2")
+    return describe(name, Loader().load_service_model(name, "service-2"), operations)
+
+
+def describe(
+    name: str, document: Mapping[str, Any], operations: Collection[str] | None = None
+) -> ServiceDescription:
+    """The description that a service model's `document` holds."""
     known = frozenset(document["operations"])
     wanted = known if operations is None else known & set(operations)
     document = dict(document)

@@ -25,11 +25,12 @@ _PATTERN_LIMIT: Final = 16_384
 
 
 def check(shape: Shape | None, document: Mapping[str, Any], *, lenient: frozenset[str] = LENIENT) -> None:
-    """Raise AwsError SerializationException or Invalid; members that the shape does not know are ignored."""
-    if shape is None:
-        return
-    check_type(shape, document)
-    refuse(list(_violations(shape, document, "", lenient)))
+    """Raise Invalid for what breaks a constraint; members that the shape does not know are ignored.
+
+    `document` is keyed by member names, as `serialise.from_json` gives it.
+    """
+    if shape is not None:
+        refuse(list(_violations(shape, document, "", lenient)))
 
 
 def refuse(violations: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ def violation(value: object, at: str, constraint: str) -> str:
 
 
 def check_type(shape: Shape, value: object) -> None:
-    """Raise AwsError SerializationException where JSON of one type stands for another."""
+    """Raise AwsError SerializationException where the JSON `value` is not of its shape's type."""
     kind = shape.type_name
     if not _JSON_TYPES[kind](value):
         raise AwsError("SerializationException", _mismatch(kind, value), 400)
@@ -56,7 +57,7 @@ def check_type(shape: Shape, value: object) -> None:
                 _check_member(shape.value, item)
         else:
             for name, member in shape.members.items():
-                _check_member(member, value.get(name))
+                _check_member(member, value.get(member.serialization.get("name", name)))
     elif isinstance(value, list):
         for item in value:
             _check_member(shape.member, item)

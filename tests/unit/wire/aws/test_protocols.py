@@ -21,6 +21,60 @@ LOGS = service.load("logs", ["GetLogEvents", "PutLogEvents"])
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+EVERYTHING = {
+    "type": "structure",
+    "members": {
+        "Id": {"shape": "Text", "location": "uri", "locationName": "id"},
+        "Path": {"shape": "Text", "location": "uri", "locationName": "path"},
+        "Since": {"shape": "Time", "location": "header", "locationName": "X-Since"},
+        "Dry": {"shape": "Flag", "location": "header", "locationName": "X-Dry"},
+        "Ratio": {"shape": "Ratio", "location": "querystring", "locationName": "ratio"},
+        "Until": {"shape": "Time", "location": "querystring", "locationName": "until"},
+        "Meta": {"shape": "Meta", "location": "headers", "locationName": "X-Meta-"},
+        "Body": {"shape": "Body"},
+    },
+    "payload": "Body",
+}
+SHAPES = {
+    "Everything": EVERYTHING,
+    "Nothing": {"type": "structure", "members": {}},
+    "Body": {
+        "type": "structure",
+        "members": {
+            "Bytes": {"shape": "Bytes"},
+            "At": {"shape": "IsoTime", "locationName": "at"},
+            "Sizes": {"shape": "Sizes"},
+            "ByName": {"shape": "ByName"},
+        },
+    },
+    "Text": {"type": "string"},
+    "Bytes": {"type": "blob"},
+    "Flag": {"type": "boolean"},
+    "Ratio": {"type": "double"},
+    "Time": {"type": "timestamp"},
+    "IsoTime": {"type": "timestamp", "timestampFormat": "iso8601"},
+    "Sizes": {"type": "list", "member": {"shape": "Ratio"}},
+    "ByName": {"type": "map", "key": {"shape": "Text"}, "value": {"shape": "Ratio"}},
+    "Meta": {"type": "map", "key": {"shape": "Text"}, "value": {"shape": "Text"}},
+}
+WHOLE = service.describe(
+    "whole",
+    {
+        "metadata": {"protocol": "rest-json", "apiVersion": "1"},
+        "operations": {
+            "Put": {
+                "name": "Put",
+                "http": {"method": "PUT", "requestUri": "/v1/{id}/at/{path+}?fixed"},
+                "input": {"shape": "Everything"},
+                "output": {"shape": "Everything"},
+            },
+            "Ping": {"name": "Ping", "http": {"method": "GET", "requestUri": "/"}},
+        },
+        "shapes": SHAPES,
+    },
+)
+
+
 def sent(description, protocol, operation, **members):
     """What boto3 would put on the wire for this call."""
     serializer = serialize.create_serializer(protocol, include_validation=False)
@@ -39,7 +93,7 @@ def read_rest(description, operation, **members):
     return restjson.parse(
         description,
         request["method"],
-        (request["url_path"], urlencode(request["query_string"], doseq=True)),
+        (request["url_path"].partition("?")[0], urlencode(request["query_string"], doseq=True)),
         CIMultiDict(request["headers"]),
         body if isinstance(body, bytes) else body.encode(),
     )
@@ -156,6 +210,60 @@ def test_the_query_of_a_rest_request_has_its_members_types():
         "Resource": arn,
         "Tags": {"k": "v"},
     }
+
+
+def test_every_place_and_type_of_a_rest_request_is_read():
+    body = {"Bytes": b"\x00", "At": AT, "Sizes": [1.5], "ByName": {"a": 2.0}}
+    operation, read = read_rest(
+        WHOLE,
+        "Put",
+        Id="a/b",
+        Path="c/d e",
+        Since=AT,
+        Dry=True,
+        Ratio=0.5,
+        Until=AT,
+        Meta={"k": "v"},
+        Body=body,
+    )
+    assert operation == "Put"
+    assert read == {
+        "Id": "a/b",
+        "Path": "c/d e",
+        "Since": AT.timestamp(),
+        "Dry": True,
+        "Ratio": 0.5,
+        "Until": AT.timestamp(),
+        "Meta": {"k": "v"},
+        "Body": body | {"At": AT.timestamp()},
+    }
+    assert restjson.parse(WHOLE, "GET", ("/", ""), {}, b"") == ("Ping", {})
+
+
+def test_every_place_and_type_of_a_rest_answer_is_read_back():
+    body = {"Bytes": b"\x00", "At": AT.timestamp(), "Sizes": [1.5], "ByName": {"a": 2.0}}
+    output = {"Since": AT.timestamp(), "Dry": False, "Body": body}
+    answer = restjson.answer(WHOLE, "Put", output, request_id="r")
+    assert answer.headers["X-Since"] == "Fri, 02 Jan 2026 03:04:05 GMT"
+    assert parsed_back(WHOLE, "rest-json", "Put", answer) == {
+        "Since": AT,
+        "Dry": False,
+        "Meta": {},
+        "Body": body | {"At": AT},
+    }
+    assert restjson.answer(WHOLE, "Put", {}, request_id="r").body == b""
+
+
+@pytest.mark.parametrize("body", [b'{"at": {}}', b'{"Sizes": [true]}', b'{"ByName": {"a": "b"}}', b"[]"])
+def test_members_are_held_to_their_types_under_their_wire_names(body):
+    with pytest.raises(AwsError) as caught:
+        restjson.parse(WHOLE, "PUT", ("/v1/a/at/b", ""), {}, body)
+    assert caught.value.code == "SerializationException"
+
+
+def test_a_blob_that_is_no_base64_is_refused():
+    with pytest.raises(Invalid, match="base64"):
+        restjson.parse(WHOLE, "PUT", ("/v1/a/at/b", ""), {}, b'{"Bytes": "!"}')
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nearstream.wire.aws import sigv4
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.errors import AwsError
@@ -295,6 +296,30 @@ def test_strangers_cannot_fill_the_table_of_keys():
         with pytest.raises(AwsError):
             verifier.verify(rewrite(request, "eu-central-1", f"region-{number}"), now=now)
     assert not verifier._keys
+
+
+def test_the_table_of_keys_stays_small(monkeypatch):
+    monkeypatch.setattr(sigv4, "_KEYS_KEPT", 2)
+    verifier = Verifier(KEYS.get)
+    for service in ("sagemaker", "sts", "iam"):
+        request, now = signed(service=service)
+        verifier.verify(request, now=now)
+    assert [service for _, _, _, service in verifier._keys] == ["sts", "iam"]
+
+
+@pytest.mark.parametrize("declared", ["UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
+def test_a_payload_that_is_declared_unsigned_is_taken_at_its_word(declared):
+    request, now = signed(headers={"x-amz-content-sha256": declared}, body=b"anything")
+    verify(replace(request, body=b"else"), now)
+    assert refusal(change(request, "x-amz-content-sha256", "0" * 64), now).code == "InvalidSignatureException"
+
+
+def test_a_presigned_url_says_what_it_lacks():
+    request, now = signed("GET", "http://localhost/", signer=auth.SigV4QueryAuth)
+    other = replace(request, query=request.query.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA"))
+    assert "X-Amz-Algorithm" in refusal(other, now).message
+    lacking = replace(request, query=request.query.replace("X-Amz-Date=", "X-Amz-Dates="))
+    assert "must include 'X-Amz-Date'" in refusal(lacking, now).message
 
 
 def test_no_secret_shows_in_a_repr():

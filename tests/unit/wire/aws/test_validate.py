@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearstream.core.errors import Invalid
-from nearstream.wire.aws import service, validate
+from nearstream.wire.aws import serialise, service, validate
 from nearstream.wire.aws.errors import AwsError
 
 SAGEMAKER = service.load(
@@ -21,15 +21,20 @@ def shape(operation):
     return SAGEMAKER.operation(operation).input_shape
 
 
+def check(operation, document):
+    validate.check_type(shape(operation), document)
+    validate.check(shape(operation), serialise.from_json(shape(operation), document))
+
+
 def refusal(operation, document):
     with pytest.raises(Invalid) as caught:
-        validate.check(shape(operation), document)
+        check(operation, document)
     return str(caught.value)
 
 
 def unreadable(operation, document):
     with pytest.raises(AwsError) as caught:
-        validate.check(shape(operation), document)
+        check(operation, document)
     assert (caught.value.code, caught.value.status) == ("SerializationException", 400)
     return caught.value.message
 
@@ -139,14 +144,14 @@ def test_keys_of_a_map_are_held_to_their_own_pattern():
 
 def test_what_only_aws_has_is_not_held_to_its_list():
     variant = {**VARIANT, "InstanceType": "ml.from-the-future.large"}
-    validate.check(
-        shape("CreateEndpointConfig"),
+    check(
+        "CreateEndpointConfig",
         {"EndpointConfigName": "c", "ProductionVariants": [variant], "ExecutionRoleArn": "mine"},
     )
 
 
 def test_members_that_the_shape_does_not_know_are_ignored():
-    validate.check(shape("DescribeEndpoint"), {"EndpointName": "e", "Unheard": {"of": [1]}})
+    check("DescribeEndpoint", {"EndpointName": "e", "Unheard": {"of": [1]}})
     validate.check(None, {"any": "thing"})
 
 
@@ -186,7 +191,7 @@ def test_json_of_the_wrong_type_cannot_be_read(operation, document, text):
 )
 def test_any_json_is_either_checked_or_refused(value):
     with suppress(AwsError, Invalid):
-        validate.check(shape("CreateModel"), {"ModelName": value, "PrimaryContainer": value, "Tags": value})
+        check("CreateModel", {"ModelName": value, "PrimaryContainer": value, "Tags": value})
 
 
 @pytest.mark.parametrize(
