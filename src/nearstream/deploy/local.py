@@ -18,7 +18,7 @@ from nearstream.core.ports import Clock
 from nearstream.core.replicas import Replica, ReplicaSpec
 from nearstream.deploy import processes
 from nearstream.deploy.runs import Run, Runs
-from nearstream.deploy.watch import Watch
+from nearstream.deploy.watch import PATIENT, Patience, Watch
 
 KILL_WAIT_S = 5.0
 
@@ -54,12 +54,14 @@ class LocalDeployer:
         clock: Clock,
         notify: Callable[[], None] = lambda: None,
         command: Command = serve_command,
+        patience: Patience = PATIENT,
     ) -> None:
         self._runs = Runs(home)
         self._environment = environment
         self._clock = clock
         self._notify = notify
         self._command = command
+        self._patience = patience
         self._watched: dict[str, _Watched] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -143,7 +145,7 @@ class LocalDeployer:
                 stops.create_task(self.stop(replica.id, grace_s=grace_s))
 
     def _watch(self, run: Run) -> Watch:
-        watch = Watch(run, clock=self._clock, notify=self._notify)
+        watch = Watch(run, clock=self._clock, notify=self._notify, patience=self._patience)
         self._watched[run.id] = _Watched(watch, self._tasks.create_task(watch.follow()))
         return watch
 

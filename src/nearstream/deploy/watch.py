@@ -5,32 +5,43 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
 from nearstream.core.ports import Clock
 from nearstream.core.replicas import Replica, ReplicaState
 from nearstream.deploy import processes
-from nearstream.deploy.ping import Health, ping
+from nearstream.deploy.ping import PING_TIMEOUT_S, Health, ping
 from nearstream.deploy.runs import Run, outgrown, rotate, tail_of
 
 READY_PING_S = 1.0
 STARTING_PING_S = 0.1
 SLOW_START_S = 30.0
 SLOW_STARTING_PING_S = 0.5
-# A busy machine answers late now and then: how long a ready replica may be silent before it gets no more
-# work, and before it counts as hung and is killed.
-SILENT_S = 5.0
-HUNG_S = 60.0
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a replica that was ready may leave pings unanswered: a busy machine answers late now and then.
+
+    After `silent_s` it gets no more work; after `hung_s` it counts as hung and is killed.
+    """
+
+    silent_s: float = 5.0
+    hung_s: float = 60.0
+    ping_s: float = PING_TIMEOUT_S
+
+
+PATIENT = Patience()
 
 
 class Watch:
     """One run's state now in `replica`; `notify` is called at every change of state."""
 
-    def __init__(self, run: Run, *, clock: Clock, notify: Callable[[], None]) -> None:
+    def __init__(self, run: Run, *, clock: Clock, notify: Callable[[], None], patience: Patience) -> None:
         self.run = run
         self.replica = Replica(
             id=run.id,
@@ -43,7 +54,9 @@ class Watch:
         self.exited = asyncio.Event()
         self._clock = clock
         self._notify = notify
+        self._patience = patience
         self._was_ready = False
+        self._ended: str | None = None
         self._silent_since: float | None = None
         self._pidfd = self._listen()
 
@@ -60,7 +73,7 @@ class Watch:
         self._look_for_death()
         if self.replica.state not in {ReplicaState.STARTING, ReplicaState.READY}:
             return
-        health = await ping(self.run.socket)
+        health = await ping(self.run.socket, timeout_s=self._patience.ping_s)
         self._look_for_death()
         if self.replica.state in {ReplicaState.STARTING, ReplicaState.READY}:
             self._judge(health)
@@ -79,25 +92,27 @@ class Watch:
             self._pidfd = None
 
     def _judge(self, health: Health) -> None:
-        now = self._clock()
         if health is not Health.SILENT:
             self._silent_since = None
             self._was_ready = self._was_ready or health is Health.WELL
             self._enter(ReplicaState.READY if health is Health.WELL else ReplicaState.STARTING)
             return
-        self._silent_since = self._silent_since or now
+        # By the loop's clock: it stands still while a laptop sleeps.
+        now = asyncio.get_running_loop().time()
+        self._silent_since = self._silent_since or now - self._patience.ping_s
         silent_s = now - self._silent_since
-        if silent_s >= SILENT_S:
+        if silent_s >= self._patience.silent_s:
             self._enter(ReplicaState.STARTING)
-        if silent_s >= HUNG_S and self._was_ready:
+        if silent_s >= self._patience.hung_s and self._was_ready:
             processes.kill_group(self.run.pid, self.run.birth)
-            self._bury(f"did not answer GET /ping for {silent_s:.0f} s and was killed")
+            self._ended = f"did not answer GET /ping for {silent_s:.0f} s and was killed"
 
     def _look_for_death(self) -> None:
         if not self.exited.is_set() and not processes.is_alive(self.run.pid, self.run.birth):
             # The group first: while the process is a zombie, no other can have its pid.
             processes.kill_group(self.run.pid, self.run.birth)
-            self._bury(processes.reap(self.run.pid) or "is gone")
+            ended = processes.reap(self.run.pid)
+            self._bury(self._ended or ended or "is gone")
 
     def _bury(self, ended: str) -> None:
         tail = tail_of(self.run.log)

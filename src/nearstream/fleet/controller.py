@@ -97,6 +97,8 @@ class Controller:
             case SetStatus(endpoint, status, reason):
                 now = self._parts.clock()
                 changed = replace(endpoint, status=status, failure_reason=reason, modified_at=now)
+                # The data plane first: who reads InService from the record may invoke in the same moment.
+                self._parts.pool.update(self._parts.pool.fleet.with_endpoint(changed))
                 await self._parts.store.replace(endpoint, changed)
                 _log.info("endpoint changed", endpoint=endpoint.name, status=status.value, reason=reason)
             case Forget(endpoint):

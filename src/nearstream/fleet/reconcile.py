@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from nearstream.core.endpoints import Endpoint, EndpointStatus
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
@@ -12,6 +13,8 @@ from nearstream.fleet.specs import Desired, Wanted
 FAILURES_ALLOWED = 3
 BACKOFF_S = 1.0
 BACKOFF_LONGEST_S = 60.0
+# A replica that lived so long did not crash at its start; its death says nothing about the next one's.
+STABLE_S = 60.0
 # Dead replicas are the memory of a crash loop: so many are kept, and those beyond the allowed for so long.
 DEAD_KEPT = 8
 DEAD_KEPT_S = 600.0
@@ -150,7 +153,7 @@ def _plan_variant(wanted: Wanted, own: Sequence[Replica], now: float) -> list[Ac
         for place, replica in enumerate(dead)
         if place >= DEAD_KEPT or (place >= FAILURES_ALLOWED and now - replica.started_at > DEAD_KEPT_S)
     ]
-    if not dead or now >= dead[0].started_at + backoff_s(len(dead)):
+    if not dead or now >= dead[0].started_at + backoff_s(_crashes(dead)):
         actions += [StartReplica(wanted.spec)] * (wanted.instances - len(alive))
     return actions
 
@@ -196,6 +199,15 @@ def _dead(own: Sequence[Replica]) -> list[Replica]:
         (replica for replica in own if replica.state is ReplicaState.DEAD),
         key=lambda replica: (-replica.started_at, replica.id),
     )
+
+
+def _crashes(dead: Sequence[Replica]) -> int:
+    """How many of `dead`, the last started first, died young in a row."""
+    return sum(1 for _ in takewhile(lambda replica: _lived_s(replica) < STABLE_S, dead))
+
+
+def _lived_s(dead: Replica) -> float:
+    return 0.0 if dead.since is None else dead.since - dead.started_at
 
 
 def _count_ready(wanted: Wanted, own: Sequence[Replica]) -> int:

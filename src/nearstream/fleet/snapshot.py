@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nearstream.core.endpoints import Endpoint
 from nearstream.core.replicas import Replica, ReplicaState
@@ -40,3 +40,9 @@ class Fleet:
             },
             observed_at,
         )
+
+    def with_endpoint(self, endpoint: Endpoint) -> Fleet:
+        """The same fleet with one endpoint's record changed."""
+        serving = self.endpoints.get(endpoint.name, Serving(endpoint))
+        changed = {**self.endpoints, endpoint.name: replace(serving, endpoint=endpoint)}
+        return replace(self, endpoints=changed)

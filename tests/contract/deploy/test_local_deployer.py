@@ -23,6 +23,7 @@ from nearstream.core.errors import Unusable
 from nearstream.core.replicas import ReplicaState
 from nearstream.deploy.local import LocalDeployer, serve_command
 from nearstream.deploy.runs import Run
+from nearstream.deploy.watch import Patience
 
 Opener = Callable[..., AbstractAsyncContextManager[LocalDeployer]]
 ENVIRONMENT = {"PATH": os.defpath, "WORD": "inherited"}
@@ -188,6 +189,29 @@ async def test_nothing_of_a_killed_replica_is_left_behind(opened: Opener, tmp_pa
         os.kill(started.pid, signal.SIGKILL)
         await until_state(deployer, started.id, ReplicaState.DEAD)
         await until(lambda: not running(child))
+
+
+async def test_a_replica_that_hangs_gets_no_work_and_is_killed(opened: Opener) -> None:
+    patience = Patience(silent_s=0.2, hung_s=1.0, ping_s=0.1)
+    async with opened(patience=patience) as deployer:
+        started = await deployer.start(spec_of())
+        await until_state(deployer, started.id, ReplicaState.READY)
+        os.kill(started.pid, signal.SIGSTOP)
+        await until_state(deployer, started.id, ReplicaState.STARTING)
+        dead = await until_state(deployer, started.id, ReplicaState.DEAD)
+        assert "did not answer GET /ping" in dead.exit_reason
+
+
+async def test_a_replica_that_is_silent_for_a_moment_is_ready_again(opened: Opener) -> None:
+    patience = Patience(silent_s=0.2, hung_s=60.0, ping_s=0.1)
+    async with opened(patience=patience) as deployer:
+        started = await deployer.start(spec_of())
+        await until_state(deployer, started.id, ReplicaState.READY)
+        os.kill(started.pid, signal.SIGSTOP)
+        await until_state(deployer, started.id, ReplicaState.STARTING)
+        os.kill(started.pid, signal.SIGCONT)
+        ready = await until_state(deployer, started.id, ReplicaState.READY)
+        assert ready.since > ready.started_at
 
 
 async def test_a_replica_outlives_its_deployer_and_the_next_one_adopts_it(opened: Opener) -> None:

@@ -184,6 +184,15 @@ def test_a_replica_that_ran_longer_than_its_back_off_is_replaced_at_once() -> No
     assert shown(plan([wants()], [dead(0, NOW - 3600), dead(1, NOW - 7200)], NOW)) == ["start"]
 
 
+def test_deaths_after_a_long_life_are_no_crash_loop() -> None:
+    lived = [replace(dead(number, NOW - 70), since=NOW) for number in range(6)]
+    assert shown(plan([wants()], lived, NOW)) == ["start"]
+    crashed = [*lived, *(dead(number, NOW) for number in range(6, 9))]
+    assert shown(plan([wants()], crashed, NOW)) == ["forget d5"]
+    assert backoff_s(3) <= 2.0
+    assert "start" in shown(plan([wants()], crashed, NOW + 2.0))
+
+
 def test_the_back_off_grows_and_is_bounded() -> None:
     waits = [backoff_s(failures) for failures in range(12)]
     assert waits == sorted(waits)
