@@ -1,0 +1,126 @@
+"""The whole model server on the built-in model: real tokens, real clients, the real engine's refusals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import aiohttp
+import openai
+import pytest
+import pytest_asyncio
+from huggingface_hub import AsyncInferenceClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nearstream.engines.openvino.engine import OpenVINOEngine
+from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.models.builtin import builtin_path
+from nearstream.replica.server import serve
+from nearstream.replica.settings import ServerSettings
+from nearstream.text.tokenizer import load_tokenizer
+from nearstream.wire.dialects.terms import Limits, Terms
+
+TERMS = Terms(limits=Limits(max_input_tokens=1024, max_total_tokens=2048))
+TOKENIZER = load_tokenizer(builtin_path())
+ASK = [{"role": "user", "content": "Hello, who are you?"}]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url() -> AsyncIterator[str]:
+    told = ServerSettings("builtin", builtin_path(), TERMS, port=0, grace_s=5)
+    engine = EngineSettings(model=builtin_path(), context_tokens=2048, vocab_size=4096, threads=1)
+    addresses: list[str] = []
+    stop, ready = asyncio.Event(), asyncio.Event()
+
+    def listening(found: Sequence[str]) -> None:
+        addresses.extend(found)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(
+            serve(
+                told,
+                lambda: OpenVINOEngine.open(engine),
+                stop=stop,
+                on_listening=listening,
+                on_ready=ready.set,
+            )
+        )
+        await ready.wait()
+        try:
+            yield addresses[0]
+        finally:
+            stop.set()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_streamed_and_whole_answers_say_the_same(url: str):
+    client = AsyncInferenceClient(base_url=url)
+    options = {"max_new_tokens": 40, "return_full_text": False}
+    stream = await client.text_generation("Once upon a time", details=True, stream=True, **options)
+    events = [event async for event in stream]
+    whole = await client.text_generation("Once upon a time", details=True, **options)
+    assert events[-1].generated_text == whole.generated_text
+    assert "".join(event.token.text for event in events if not event.token.special) == whole.generated_text
+    assert [event.token.id for event in events] == [token.id for token in whole.details.tokens]
+    assert all(token.logprob <= 0 for token in whole.details.tokens)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_chat_is_answered(url: str):
+    async with openai.AsyncOpenAI(base_url=url + "/v1", api_key="unused") as client:
+        stream = await client.chat.completions.create(
+            model="tgi", messages=ASK, stream=True, max_tokens=32, temperature=0
+        )
+        said = "".join([chunk.choices[0].delta.content async for chunk in stream])
+        whole = await client.chat.completions.create(model="tgi", messages=ASK, max_tokens=32, temperature=0)
+    assert said.strip()
+    assert whole.choices[0].message.content == said
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_seed_repeats_an_answer(url: str):
+    client = AsyncInferenceClient(base_url=url)
+    options = {"max_new_tokens": 20, "do_sample": True, "seed": 7, "details": True}
+    first = await client.text_generation("Once", **options)
+    assert first.details.seed == 7
+    assert first == await client.text_generation("Once", **options)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_stop_string_is_kept_and_ends_the_answer(url: str):
+    client = AsyncInferenceClient(base_url=url)
+    options = {"max_new_tokens": 60, "return_full_text": False, "details": True}
+    free = await client.text_generation("Once upon a time", **options)
+    stop = free.generated_text[8:12]
+    answer = await client.text_generation("Once upon a time", stop=[stop], **options)
+    assert answer.details.finish_reason == "stop_sequence"
+    assert stop in answer.generated_text
+    assert free.generated_text.startswith(answer.generated_text)
+    assert stop not in answer.generated_text[: -len(answer.details.tokens[-1].text) - len(stop)]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("option", [{"typical_p": 0.5}, {"watermark": True}, {"top_n_tokens": 3}])
+async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, object]):
+    async with aiohttp.ClientSession(url) as session:
+        body = {"inputs": "hi", "parameters": option}
+        response = await session.post("/generate", json=body)
+        assert response.status == 422
+        assert f"`{next(iter(option))}` is not supported" in (await response.json())["error"]
+
+
+@given(st.text())
+@settings(max_examples=300, deadline=None)
+def test_the_models_own_tokenizer_streams_any_text(text: str):
+    ids = TOKENIZER.encode(text)
+    stream = TOKENIZER.detokenizer()
+    said = [stream.push(i) for i in ids if TOKENIZER.special_text(i) is None]
+    assert "".join([*said, stream.flush()]) == TOKENIZER.decode(ids)
+
+
+def test_the_model_directory_has_what_a_server_needs():
+    assert TOKENIZER.special.eos_ids
+    assert TOKENIZER.special_text(min(TOKENIZER.special.eos_ids)) == TOKENIZER.special.eos
+    assert (Path(builtin_path()) / "tokenizer_config.json").is_file()
