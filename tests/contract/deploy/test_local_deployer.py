@@ -192,7 +192,7 @@ async def test_nothing_of_a_killed_replica_is_left_behind(opened: Opener, tmp_pa
 
 
 async def test_a_replica_that_hangs_gets_no_work_and_is_killed(opened: Opener) -> None:
-    patience = Patience(silent_s=0.2, hung_s=1.0, ping_s=0.1)
+    patience = Patience(silent_s=0.2, hung_s=3.0, ping_s=0.1)
     async with opened(patience=patience) as deployer:
         started = await deployer.start(spec_of())
         await until_state(deployer, started.id, ReplicaState.READY)
