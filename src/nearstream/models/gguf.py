@@ -40,7 +40,7 @@ def read_gguf(path: Path) -> Gguf:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data).file()
-    except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
+    except (struct.error, IndexError, KeyError, RecursionError) as error:
         raise Unusable(f"{path} is not a whole GGUF file: its head cannot be read") from error
     except (OSError, ValueError) as error:
         raise Unusable(f"{path} cannot be read as a GGUF file: {error}") from error
@@ -93,7 +93,7 @@ class _Reader:
         start, self._at = self._at, self._at + length
         if self._at > len(self._data):
             raise IndexError(length)
-        return self._data[start : self._at].decode()
+        return self._data[start : self._at].decode(errors="replace")
 
     def _scalar(self, code: str) -> int | float | bool:
         value: int | float | bool = self._unpack(f"<{code}")[0]

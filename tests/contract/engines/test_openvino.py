@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -199,3 +200,34 @@ async def test_a_grammar_without_the_tokenizers_model_is_refused(openvino_settin
     async with OpenVINOEngine.open(replace(openvino_settings, model=tmp_path)) as engine:
         with pytest.raises(Unsupported, match=r"openvino_tokenizer\.xml"):
             await collect(engine, sampling=Sampling(grammar=Grammar("regex", "a")))
+
+
+STARTS_AN_ENGINE = """
+import asyncio, pathlib, sys
+from nearstream.engines.openvino.engine import OpenVINOEngine
+from nearstream.engines.openvino.settings import EngineSettings
+
+async def main():
+    settings = EngineSettings(pathlib.Path(sys.argv[1]), kv_cache_bytes=1 << 26)
+    async with OpenVINOEngine.open(settings) as engine:
+        sys.stderr.write(f"{engine.pid}\\n")
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_the_process_ends_when_the_one_that_started_it_is_killed(openvino_settings):
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        STARTS_AN_ENGINE,
+        str(openvino_settings.model),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        worker = psutil.Process(int(await parent.stderr.readline()))
+    parent.kill()
+    await parent.wait()
+    await until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -23,7 +21,7 @@ from nearstream.engines.openvino.frames import (
 )
 
 _WORKER = "nearstream.engines.openvino.worker"
-_LOG_LINES = 20
+_STDERR_BYTES = 4096
 _END_WAIT_S = 5.0
 
 
@@ -31,29 +29,26 @@ class Child(asyncio.Protocol):
     """One worker process. Steps go to `on_step` as they are read, with no task in between."""
 
     def __init__(self, on_step: Callable[[Stepped], None]) -> None:
-        loop = asyncio.get_running_loop()
         self._on_step = on_step
         self._reader = from_worker()
-        self._loaded: asyncio.Future[Loaded] = loop.create_future()
-        self._closed: asyncio.Future[None] = loop.create_future()
+        self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
+        self._process = Process()
         self._transport: asyncio.Transport | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._log: deque[str] = deque(maxlen=_LOG_LINES)
 
     @classmethod
     async def start(cls, load: Load, on_step: Callable[[Stepped], None]) -> Child:
         """Start a worker on `load`; it loads while this returns."""
+        loop = asyncio.get_running_loop()
         child = cls(on_step)
         ours, theirs = socket.socketpair()
         with theirs:
+            number = theirs.fileno()
+            command = (sys.executable, "-P", "-m", _WORKER, str(number))
             try:
-                child._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    _WORKER,
-                    str(theirs.fileno()),
-                    pass_fds=(theirs.fileno(),),
+                await loop.subprocess_exec(
+                    lambda: child._process,
+                    *command,
+                    pass_fds=(number,),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
@@ -62,20 +57,14 @@ class Child(asyncio.Protocol):
                 ours.close()
                 raise
         ours.setblocking(False)
-        await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
+        await loop.create_connection(lambda: child, sock=ours)
         child.send(load)
         return child
 
     @property
     def pid(self) -> int:
         """The worker's process id."""
-        return self._running.pid
-
-    @property
-    def _running(self) -> asyncio.subprocess.Process:
-        if self._process is None:
-            raise AssertionError("the worker was not started")
-        return self._process
+        return self._process.pid
 
     def send(self, frame: ToWorker) -> None:
         """Hand a frame over; a worker that is gone does not get it."""
@@ -94,30 +83,22 @@ class Child(asyncio.Protocol):
 
     async def ended(self) -> str:
         """Wait until the process is gone; why it went, in a few words."""
-        stderr = self._running.stderr
-        if stderr is not None:
-            async for line in stderr:
-                self._log.append(line.decode(errors="replace").rstrip())
-        await asyncio.shield(self._closed)
-        return _exit_reason(await self._running.wait(), tuple(self._log))
+        return await asyncio.shield(self._process.ended)
 
     async def end(self) -> None:
         """Close the socket, which ends the worker after its step; kill it if it does not. Safe to repeat."""
         if self._transport is not None:
             self._transport.close()
-        if self._process is None:
-            return
         try:
             async with asyncio.timeout(_END_WAIT_S):
-                await self._process.wait()
+                await self.ended()
         except TimeoutError:
             self.kill()
-            await self._process.wait()
+            await self.ended()
 
     def kill(self) -> None:
         """End the worker now."""
-        with contextlib.suppress(ProcessLookupError):
-            self._running.kill()
+        self._process.kill()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -134,14 +115,39 @@ class Child(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._loaded.done():
             self._loaded.set_exception(EngineDied("the engine's process ended while it loaded the model"))
-        self._loaded.exception()
-        self._closed.set_result(None)
+        self._loaded.exception()  # retrieved here, so that a loop with no one waiting does not report it
 
 
-def _exit_reason(status: int, log: tuple[str, ...]) -> str:
+class Process(asyncio.SubprocessProtocol):
+    """The operating system's side: the last lines it wrote to stderr, and how it ended."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.pid = 0
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._stderr = b""
+
+    def kill(self) -> None:
+        if self._transport is not None and not self.ended.done():
+            self._transport.kill()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid() or 0
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        status = self._transport.get_returncode() if self._transport else None
+        if not self.ended.done():
+            self.ended.set_result(exit_reason(status or 0, self._stderr.decode(errors="replace")))
+
+
+def exit_reason(status: int, stderr: str) -> str:
+    """Why a process ended, from its exit status and the last it wrote."""
     if status < 0:
-        name = signal.Signals(-status).name
         hint = " (often for want of memory)" if status == -signal.SIGKILL else ""
-        return f"its process was ended by {name}{hint}"
-    last = next((line for line in reversed(log) if line.strip()), "")
-    return f"its process ended with status {status}" + (f": {last}" if last else "")
+        return f"its process was ended by {signal.Signals(-status).name}{hint}"
+    said = [line for line in stderr.splitlines() if line.strip()]
+    return f"its process ended with status {status}" + (f": {said[-1].strip()}" if said else "")

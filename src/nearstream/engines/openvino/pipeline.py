@@ -183,8 +183,12 @@ def _config(options: Options) -> genai.GenerationConfig:
     config = genai.GenerationConfig()
     config.max_new_tokens = options.max_new_tokens
     config.logprobs = 1
-    config.stop_token_ids = set(options.stop_token_ids)
-    config.ignore_eos = not options.stop_token_ids
+    if options.stop_token_ids:
+        config.stop_token_ids = set(options.stop_token_ids)
+        # Left unset, the model's own end-of-sequence id would join them.
+        config.eos_token_id = options.stop_token_ids[0]
+    else:
+        config.ignore_eos = True
     config.repetition_penalty = options.repetition_penalty
     config.frequency_penalty = options.frequency_penalty
     config.presence_penalty = options.presence_penalty

@@ -6,9 +6,15 @@ from nearstream.engines.openvino.settings import EngineSettings
 
 
 def cpu_properties(settings: EngineSettings) -> dict[str, str]:
-    """The measured defaults, and over them the user's own."""
+    """The defaults, and over them the user's own.
+
+    The plugin chooses bfloat16 where the CPU has it, and pins one thread to each core, which is fastest for
+    an engine alone on its machine. One that is given a number of threads shares the machine: pinned, every
+    such engine would sit on the same first cores.
+    """
     properties = {"PERFORMANCE_HINT": "LATENCY"}
     if settings.threads is not None:
         properties["INFERENCE_NUM_THREADS"] = str(settings.threads)
+        properties["ENABLE_CPU_PINNING"] = "NO"
     properties.update(settings.properties)
     return properties

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from nearstream.core.errors import Unsupported
+from nearstream.core.generation import Grammar, Sampling
+from nearstream.engines.openvino.options import options_of, refuse_unsupported
+
+
+def test_what_is_not_asked_for_changes_nothing():
+    options = options_of(Sampling(), max_new_tokens=5, seed=9)
+    assert (options.temperature, options.top_p, options.top_k, options.repetition_penalty) == (
+        1.0,
+        1.0,
+        0,
+        1.0,
+    )
+    assert (options.frequency_penalty, options.presence_penalty, options.seed) == (0.0, 0.0, 9)
+
+
+def test_a_seed_of_zero_is_a_seed():
+    assert options_of(Sampling(seed=0), max_new_tokens=5, seed=9).seed == 0
+
+
+@pytest.mark.parametrize(("kind", "field"), [("json_schema", "json_schema"), ("regex", "regex")])
+def test_a_grammar_goes_where_its_kind_belongs(kind, field):
+    options = options_of(Sampling(grammar=Grammar(kind, "source")), max_new_tokens=1, seed=0)
+    assert {name: getattr(options, name) for name in ("json_schema", "regex")} == {
+        "json_schema": None,
+        "regex": None,
+        field: "source",
+    }
+
+
+def test_a_typical_p_of_one_asks_for_nothing():
+    refuse_unsupported(Sampling(typical_p=1.0), grammar=False)
+
+
+def test_the_chosen_token_alone_can_be_told_when_it_is_the_likeliest():
+    refuse_unsupported(Sampling(top_n_tokens=1), grammar=False)
+    with pytest.raises(Unsupported):
+        refuse_unsupported(Sampling(top_n_tokens=1, do_sample=True), grammar=False)
+
+
+def test_a_grammar_is_refused_where_the_model_has_no_tokenizer_for_it():
+    wanted = Sampling(grammar=Grammar("regex", "a"))
+    refuse_unsupported(wanted, grammar=True)
+    with pytest.raises(Unsupported, match="grammar"):
+        refuse_unsupported(wanted, grammar=False)

@@ -1,0 +1,88 @@
+"""The worker's loop over a real socket, with a batch that only counts."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from nearstream.engines.openvino.frames import (
+    Advance,
+    Cancel,
+    Options,
+    Stepped,
+    Submit,
+    encode,
+    from_worker,
+    to_worker,
+)
+from nearstream.engines.openvino.worker import Inbox, serve
+
+
+class Counting:
+    """Says 1, 2, 3 … for each request until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.said: dict[int, int] = {}
+        self.ended: list[int] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.said or self.ended)
+
+    def submit(self, frame: Submit) -> None:
+        self.said[frame.id] = 0
+
+    def cancel(self, request_id: int) -> None:
+        del self.said[request_id]
+        self.ended.append(request_id)
+
+    def step(self) -> Stepped:
+        advances = [Advance(held, (), (), "cancelled") for held in self.ended]
+        self.ended.clear()
+        for held in self.said:
+            self.said[held] += 1
+            advances.append(Advance(held, (self.said[held],), (0.0,), None))
+        return Stepped(advances)
+
+
+@pytest.fixture
+def ours():
+    ours, theirs = socket.socketpair()
+
+    def run() -> None:
+        with theirs, pytest.raises(EOFError):
+            serve(theirs, Inbox(theirs, to_worker()), Counting())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    with ours:
+        ours.settimeout(10)
+        yield ours
+        ours.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def advances(sock: socket.socket):
+    reader = from_worker()
+    while True:
+        for frame in reader.feed(sock.recv(4096)):
+            yield from frame.advances
+
+
+def test_an_idle_worker_takes_a_request_and_steps_until_it_is_cancelled(ours):
+    ours.sendall(encode(Submit(1, b"", Options(9))))
+    stream = advances(ours)
+    assert [next(stream).token_ids for _ in range(3)] == [(1,), (2,), (3,)]
+    ours.sendall(encode(Cancel(1)))
+    assert next(step for step in stream if step.ending).ending == "cancelled"
+
+
+def test_a_request_joins_between_steps(ours):
+    ours.sendall(encode(Submit(1, b"", Options(9))))
+    stream = advances(ours)
+    next(stream)
+    ours.sendall(encode(Submit(2, b"", Options(9))))
+    assert next(step for step in stream if step.id == 2).token_ids == (1,)

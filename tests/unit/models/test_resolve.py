@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from tests.unit.models.test_directory import CONFIG, write
+
+from nearstream.core.errors import Unusable
+from nearstream.models.hub import HubId, parse_hub_id
+from nearstream.models.resolve import apply_aliases, resolve
+
+
+def test_the_first_alias_that_matches_counts():
+    aliases = [("tiiuae/falcon-7b-instruct", "small"), ("meta-llama/*", "llama"), ("*", "builtin")]
+    assert apply_aliases("tiiuae/falcon-7b-instruct", aliases) == "small"
+    assert apply_aliases("meta-llama/Llama-3-8B", aliases) == "llama"
+    assert apply_aliases("anything", aliases) == "builtin"
+
+
+def test_without_an_alias_a_name_stands_for_itself():
+    assert apply_aliases("org/name", [("other", "builtin")]) == "org/name"
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        ("org/name", HubId("org/name")),
+        ("org/name@main", HubId("org/name", "main")),
+        ("org/name-GGUF/model.Q4_K_M.gguf", HubId("org/name-GGUF", None, "model.Q4_K_M.gguf")),
+        ("name", None),
+        ("../name", None),
+        ("org/a/b", None),
+        ("org/na me", None),
+    ],
+)
+def test_hub_ids_are_told_from_other_names(name, parsed):
+    assert parse_hub_id(name) == parsed
+
+
+async def test_a_folder_is_found_by_its_path(tmp_path):
+    (tmp_path / "openvino_model.xml").write_text("<net/>")
+    (tmp_path / "openvino_model.bin").write_bytes(b"")
+    write(tmp_path, config=CONFIG, tokenizer={})
+    model = await resolve("any", cache=tmp_path / "cache", aliases=[("*", str(tmp_path))])
+    assert (model.kind, model.path) == ("ir", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nothing", "./nothing", "/no/such/model"])
+async def test_a_name_for_nothing_is_refused(tmp_path, name):
+    with pytest.raises(Unusable, match=r"nothing|no/such/model"):
+        await resolve(name, cache=tmp_path)
