@@ -63,10 +63,8 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     deployer = LocalDeployer(home.path, environment=inherited_environment(), clock=clock, notify=wake.set)
     desire = partial(desired, read_image=read_image, aliases=dict(settings.aliases))
     async with Store.open(settings.database or home.database) as store, deployer, Upstreams() as upstreams:
-        control = Control(
-            await asyncio.to_thread(service.load, "sagemaker", operations(store, account, clock)),
-            operations(store, account, clock),
-        )
+        calls = operations(store, account, clock)
+        control = Control(await asyncio.to_thread(service.load, "sagemaker", calls), calls)
         door = FrontDoor(
             verifier=verifier(credentials),
             clock=clock,
@@ -77,16 +75,26 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
         )
         controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
         await controller.refresh()
-        async with (
-            listening(door.handle, host=settings.host, port=settings.port),
-            asyncio.TaskGroup() as group,
-        ):
+        async with listening(door.handle, host=settings.host, port=settings.port):
+            try:
+                async with _running(controller):
+                    yield
+            finally:
+                await deployer.stop_all(grace_s=STOP_GRACE_S)
+
+
+@asynccontextmanager
+async def _running(controller: Controller) -> AsyncIterator[None]:
+    """The controller's loop beside the block; an error of the block comes out as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
             loop = group.create_task(controller.run())
             try:
                 yield
             finally:
                 loop.cancel()
-        await deployer.stop_all(grace_s=STOP_GRACE_S)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def verifier(credentials: Credentials) -> Verifier:

@@ -46,15 +46,18 @@ async def ensure(client: SageMakerClient, *, model: str, account: str, region: s
         await client.call("UpdateEndpoint", members)
 
 
-async def until_in_service(client: SageMakerClient, progress: Callable[[str], None]) -> None:
-    """Wait for `assistant`. Raises Unusable with its FailureReason when it cannot be started."""
+async def until_ready(client: SageMakerClient, progress: Callable[[str], None]) -> None:
+    """Wait until `assistant` is InService and a replica of it is ready: it may be InService from an earlier run.
+
+    Raises Unusable with its FailureReason when it cannot be started.
+    """
     while True:
-        answer = await client.call("DescribeEndpoint", {"EndpointName": NAME})
-        status = answer["EndpointStatus"]
-        if status == "InService":
-            return
+        found = [each for each in (await client.status())["endpoints"] if each["name"] == NAME]
+        status = found[0]["status"] if found else "Creating"
         if status == "Failed":
-            raise Unusable(f"The endpoint {NAME!r} could not be started. {answer.get('FailureReason', '')}")
+            raise Unusable(f"The endpoint {NAME!r} could not be started. {found[0]['failure_reason']}")
+        if status == "InService" and any(replica["state"] == "Ready" for replica in found[0]["replicas"]):
+            return
         progress(status)
         await asyncio.sleep(POLL_S)
 

@@ -10,6 +10,7 @@ import time
 from nearstream.cli.options import HomeOption, site
 from nearstream.compose import stop_replicas
 from nearstream.core.errors import Unusable
+from nearstream.telemetry import logs
 
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -18,6 +19,7 @@ POLL_S = 0.05
 def down(*, home: HomeOption = None) -> None:
     """Stop the front door and its replicas; what they hold stays for the next `up`."""
     _, place = site(home)
+    logs.to_stream(level="error")
     running = place.running()
     if running is not None:
         os.kill(running.pid, signal.SIGTERM)
@@ -29,7 +31,7 @@ def down(*, home: HomeOption = None) -> None:
                 )
             time.sleep(POLL_S)
     # A front door that was killed leaves its replicas running for the next one; here there is none.
-    left = asyncio.run(stop_replicas(place))
+    left = asyncio.run(stop_replicas(place)) if place.path.exists() else 0
     if running is None and not left:
         print(f"Nothing runs on {place.path}.")
     else:

@@ -71,7 +71,7 @@ async def _greet(settings: Settings, credentials: Credentials, screen: Screen) -
         await assistant.ensure(
             client, model=settings.model, account=credentials.account, region=credentials.region
         )
-        await assistant.until_in_service(client, screen.progress)
+        await assistant.until_ready(client, screen.progress)
         screen.ready(FIRST_PROMPT)
         body = conversation([("user", FIRST_PROMPT)], FIRST_TOKENS)
         screen.answered(settings, await measure(client, assistant.NAME, body, show=screen.piece))
