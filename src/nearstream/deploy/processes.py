@@ -89,7 +89,13 @@ def reap(pid: int, *, wait: bool = False) -> str | None:
     if ended == 0:
         return None
     code = os.waitstatus_to_exitcode(status)
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+    if code == -signal.SIGKILL:
+        return "was killed by SIGKILL, as the kernel does when memory runs out"
+    return (
+        f"was killed by signal {-code} ({signal.strsignal(-code)})"
+        if code < 0
+        else f"exited with code {code}"
+    )
 
 
 def _stat(pid: int) -> list[str]:

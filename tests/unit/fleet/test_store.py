@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,3 +211,34 @@ async def test_a_store_in_memory_needs_no_file() -> None:
     async with Store.open("sqlite://") as store:
         await store.create(MODEL)
         assert await store.list(Model) == [MODEL]
+
+
+async def test_a_caller_that_goes_away_mid_write_leaves_the_store_usable(store: Store) -> None:
+    for turns in range(40):
+        writing = asyncio.ensure_future(store.create(replace(MODEL, name=f"m{turns}")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+    async with asyncio.timeout(10):
+        await store.create(ENDPOINT)
+        assert await store.list(Endpoint) == [ENDPOINT]
+        assert all(model.arn == MODEL.arn for model in await store.list(Model))
+
+
+async def test_a_database_whose_driver_is_missing_is_named() -> None:
+    with pytest.raises(Unusable, match=r"db/fleet needs the driver of postgresql\+unheard") as caught:
+        async with Store.open("postgresql+unheard://me:hunter2@db/fleet"):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_disk_that_fills_up_is_told_and_the_store_works_on(tmp_path: Path) -> None:
+    async with Store.open(url_of(tmp_path / "state.db")) as store:
+        async with store._engine.connect() as connection:
+            await connection.exec_driver_sql("PRAGMA max_page_count=16")
+        with pytest.raises(Unusable, match="no space left on the disk"):
+            await store.create(replace(MODEL, document="x" * 200_000))
+        await store.create(CONFIG)
+        assert await store.list(Model) == []
