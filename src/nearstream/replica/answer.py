@@ -53,7 +53,7 @@ async def prepare(
     request: GenerationRequest, model: ServedModel, limits: Limits, *, chances: Chances
 ) -> Prompt:
     """Raises TemplateFailed, or Invalid when the tokens are too many or none."""
-    text = _prompt_text(request.prompt, model, chances.now)
+    text = prompt_text(request.prompt, model, chances.now)
     ids = await _encode(model.tokenizer, text, add_special_tokens=isinstance(request.prompt, TextPrompt))
     if request.truncate is not None:
         ids = ids[-request.truncate :]
@@ -131,7 +131,8 @@ class Answer:
         return "stop" if self._stops.push(text) else None
 
 
-def _prompt_text(prompt: TextPrompt | ChatPrompt, model: ServedModel, now: Callable[[], datetime]) -> str:
+def prompt_text(prompt: TextPrompt | ChatPrompt, model: ServedModel, now: Callable[[], datetime]) -> str:
+    """What the model continues. Raises TemplateFailed."""
     if isinstance(prompt, TextPrompt):
         return prompt.text
     if model.template is None:

@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import Misshapen, NearstreamError, NotReady
-from nearstream.replica.info import info, tokens
+from nearstream.replica.answer import prompt_text
+from nearstream.replica.info import info, templated, tokens
 from nearstream.replica.reply import Desk, refuse, reply
 from nearstream.wire.dialects import openai, tgi
 from nearstream.wire.dialects.dialect import Draft
@@ -32,6 +33,7 @@ def build_app(desk: Desk) -> web.Application:
     app.router.add_get("/info", pages.info)
     app.router.add_get("/v1/models", pages.models)
     app.router.add_post("/tokenize", pages.tokenize)
+    app.router.add_post("/chat_tokenize", pages.chat_tokenize)
     for path in ("/", "/health", "/ping"):
         app.router.add_get(path, pages.health)
     for path, reader in readers(terms, messages_api=settings.messages_api).items():
@@ -92,6 +94,13 @@ class Pages:
         text = decode(await request.read(), GenerateBody).inputs
         tokenizer = self._desk.readiness.model().tokenizer
         return web.Response(body=tokens(text, tokenizer), content_type="application/json")
+
+    async def chat_tokenize(self, request: web.Request) -> web.Response:
+        model, settings = self._desk.readiness.model(), self._desk.settings
+        draft = openai.read_chat(await request.read(), settings.terms)
+        text = prompt_text(draft.exchange().request.prompt, model, self._desk.chances.now)
+        body = templated(text, tokens(text, model.tokenizer, add_special_tokens=False))
+        return web.Response(body=body, content_type="application/json")
 
 
 def _generation(desk: Desk, reader: Reader) -> Handler:

@@ -37,7 +37,7 @@ def info(settings: ServerSettings) -> bytes:
     )
 
 
-def tokens(text: str, tokenizer: Tokenizer) -> bytes:
+def tokens(text: str, tokenizer: Tokenizer, *, add_special_tokens: bool = True) -> bytes:
     """The answer of /tokenize: every token with its text and byte offsets."""
     sizes = [len(character.encode(errors="replace")) for character in text]
     offsets = [0]
@@ -51,6 +51,11 @@ def tokens(text: str, tokenizer: Tokenizer) -> bytes:
                 "start": offsets[piece.start],
                 "stop": offsets[piece.stop],
             }
-            for piece in tokenizer.pieces(text)
+            for piece in tokenizer.pieces(text, add_special_tokens=add_special_tokens)
         ]
     )
+
+
+def templated(text: str, tokens: bytes) -> bytes:
+    """The answer of /chat_tokenize: a conversation as the model sees it."""
+    return b'{"tokenize_response":%b,"templated_text":%b}' % (tokens, msgspec.json.encode(text))

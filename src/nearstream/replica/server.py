@@ -127,7 +127,8 @@ async def _listening(runner: web.AppRunner, settings: ServerSettings) -> AsyncIt
         except OSError as error:
             raise Unusable(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
         port = runner.addresses[-1][1]
-        addresses.append(f"http://{settings.host}:{port}")
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        addresses.append(f"http://{host}:{port}")
     if not addresses:
         raise Unusable("nothing to listen on: name a port or a socket")
     try:

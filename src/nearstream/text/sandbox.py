@@ -22,15 +22,17 @@ _SIZED_FILTERS = ("center", "format", "batch", "slice", "wordwrap")
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """No attribute that leads out of the sandbox, no string that grows by arithmetic."""
 
-    intercepted_binops = frozenset({"*", "**", "%"})
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def call_binop(
         self, context: jinja2.runtime.Context, operator: str, left: object, right: object
     ) -> object:
         if operator == "%" and isinstance(left, str):
             raise TemplateFailed("a template may not format strings with %")
-        if operator == "*" and not _small_product(left, right):
-            raise TemplateFailed("a template may not repeat a value that often")
+        if operator == "*":
+            _hold_to_limit(_size_of_product(left, right))
+        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            _hold_to_limit(len(left) + len(right))
         if operator == "**":
             raise TemplateFailed("a template may not raise to a power")
         result: object = super().call_binop(context, operator, left, right)
@@ -92,9 +94,14 @@ def bounded_range() -> Callable[..., range]:
     return take
 
 
-def _small_product(left: object, right: object) -> bool:
-    """Numbers of a sane size, or a sequence repeated into a sane length."""
+def _size_of_product(left: object, right: object) -> int:
+    """Characters or items of a sequence that is repeated; 0 for plain numbers."""
     for value, times in ((left, right), (right, left)):
         if isinstance(value, str | list | tuple) and isinstance(times, int):
-            return len(value) * times <= OUTPUT_LIMIT
-    return all(not isinstance(n, int) or abs(n) < 2**63 for n in (left, right))
+            return len(value) * times
+    return 0
+
+
+def _hold_to_limit(size: int) -> None:
+    if size > OUTPUT_LIMIT:
+        raise TemplateFailed(f"a template may not build more than {OUTPUT_LIMIT} characters")

@@ -1,7 +1,7 @@
 """A model's chat template: a conversation to the text that the model continues.
 
 Rendering follows Hugging Face's `apply_chat_template`. A template comes with the model, so it is not trusted:
-it runs in Jinja's immutable sandbox, and its loops, strings and output are bounded.
+it runs in Jinja's immutable sandbox, which reaches nothing outside; loops, arithmetic and output are bounded.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ class Tokenizer:
         """Token ids of `text`; `add_special_tokens` lets the tokenizer add what it starts a text with."""
         return self._backend.encode(text, add_special_tokens=add_special_tokens).ids
 
-    def pieces(self, text: str) -> list[Piece]:
-        """The tokens of `text` with their offsets, those that the tokenizer adds of itself among them."""
-        encoding = self._backend.encode(text)
+    def pieces(self, text: str, *, add_special_tokens: bool = True) -> list[Piece]:
+        """The tokens of `text` with their offsets."""
+        encoding = self._backend.encode(text, add_special_tokens=add_special_tokens)
         return [
             Piece(token_id, start, stop)
             for token_id, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True)

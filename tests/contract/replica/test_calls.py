@@ -184,6 +184,16 @@ async def test_tokenize_gives_byte_offsets(server: Server):
     assert tokens[-1] == {"id": tokens[-1]["id"], "text": " hello", "start": 2, "stop": 8}
 
 
+async def test_chat_tokenize_shows_what_the_model_sees(server: Server):
+    status, shown = await post(server, "/chat_tokenize", CHAT)
+    text = "<s><|user|>\nhi<|end|>\n<|assistant|>\n"
+    assert (status, shown["templated_text"]) == (200, text)
+    assert shown["tokenize_response"][:2] == [
+        {"id": 1, "text": "<s>", "start": 0, "stop": 3},
+        {"id": 3, "text": "<|user|>", "start": 3, "stop": 11},
+    ]
+
+
 async def test_info_has_the_keys_of_every_release(server: Server):
     async with aiohttp.ClientSession(server.url) as session:
         told = await (await session.get("/info")).json()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -90,6 +92,27 @@ async def test_a_stop_does_not_wait_longer_than_its_grace(tmp_path: Path):
         assert engine.live == 0
 
 
+async def test_a_stop_does_not_wait_for_connections_that_only_stay_open(tmp_path: Path):
+    async with aiohttp.ClientSession() as session:
+        told = settings(tmp_path, grace_s=60.0)
+        async with asyncio.timeout(5), serving(told, Witness(ids_of("hello", tmp_path))) as server:
+            assert (await session.post(server.url + "/generate", json=ASK)).status == 200
+
+
+async def test_sigterm_stops_it(tmp_path: Path):
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async with asyncio.timeout(5):
+        await serve(settings(tmp_path), lambda: opened(Witness([7])), on_ready=stop)
+
+
+async def test_a_stop_while_the_model_loads_is_heard(tmp_path: Path):
+    gate = asyncio.Event()
+    async with asyncio.timeout(5), serving(settings(tmp_path), Witness([7]), gate=gate) as server:
+        server.stop.set()
+
+
 async def test_a_unix_socket_is_private_and_goes_with_the_server(tmp_path: Path):
     path = tmp_path / "replica.sock"
     stale = socket.socket(socket.AF_UNIX)
@@ -118,6 +141,11 @@ async def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path: Path):
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(Unusable, match="tokenizer"):
         await serve(told, no_engine)
+
+
+@asynccontextmanager
+async def opened(engine: Witness) -> AsyncIterator[Witness]:
+    yield engine
 
 
 @asynccontextmanager

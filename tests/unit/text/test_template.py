@@ -66,6 +66,7 @@ def test_raise_exception_carries_the_templates_words():
         "{{ 'x'.ljust(999999999) }}",
         "{{ '{:999999999}'.format(1) }}",
         "{{ 9 ** 9 ** 9 }}",
+        "{% set ns = namespace(x='x') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
         "{% for i in range(50000) %}{{ 'x' * 1000 }}{% endfor %}",
         "{{ undefined_thing.attribute }}",
     ],

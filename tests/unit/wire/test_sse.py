@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from nearstream.wire.framing import sse
 
-payloads = st.lists(st.text(alphabet=st.characters(exclude_characters="\r\n"), min_size=1).map(str.encode))
+payloads = st.lists(
+    st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1).map(str.encode)
+)
 
 
 def read(pieces: list[bytes]) -> list[sse.Event]:

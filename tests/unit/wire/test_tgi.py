@@ -41,6 +41,7 @@ def exchange(
         ({"top_k": -1}, "`top_k` must be strictly positive"),
         ({"max_new_tokens": 0}, "`max_new_tokens` must be strictly positive"),
         ({"stop": list("abcde")}, "`stop` supports up to 4 stop sequences. Given: 5"),
+        ({"seed": 2**64}, "`seed` must fit in 64 bits"),
         ({"top_n_tokens": 6}, "`top_n_tokens` must be >= 0 and <= 5. Given: 6"),
         ({"truncate": 0}, "`truncate` must be strictly positive and less than 4095. Given: 0"),
         ({"truncate": 4096}, "`truncate` must be strictly positive and less than 4095. Given: 4096"),
@@ -168,7 +169,17 @@ def test_a_regular_expression_is_a_grammar_too():
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"do_sample": None}, {"stop": None}, {"stop": "a"}, {"max_new_tokens": -1}, {"temperature": "1"}, []],
+    [
+        {"max_new_tokens": 2**32},
+        {"top_k": 2**31},
+        {"seed": -1},
+        {"do_sample": None},
+        {"stop": None},
+        {"stop": "a"},
+        {"max_new_tokens": -1},
+        {"temperature": "1"},
+        [],
+    ],
 )
 def test_a_value_of_the_wrong_kind_is_misshapen(parameters: object):
     with pytest.raises(Misshapen):

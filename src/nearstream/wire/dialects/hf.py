@@ -8,7 +8,10 @@ import msgspec
 
 from nearstream.core.errors import Malformed, Misshapen
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Signed = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Seed = Annotated[int, msgspec.Meta(ge=0)]
+"""Widths as TGI has them; a seed has 64 bits, which `rules` looks at."""
 Body = TypeVar("Body")
 
 
@@ -19,7 +22,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     repetition_penalty: float | None = None
     frequency_penalty: float | None = None
-    top_k: int | None = None
+    top_k: Signed | None = None
     top_p: float | None = None
     typical_p: float | None = None
     do_sample: bool = False
@@ -30,7 +33,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     watermark: bool = False
     details: bool = False
     decoder_input_details: bool = False
-    seed: Count | None = None
+    seed: Seed | None = None
     top_n_tokens: Count | None = None
     grammar: dict[str, Any] | None = None
     adapter_id: str | None = None

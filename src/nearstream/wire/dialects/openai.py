@@ -140,8 +140,6 @@ def _parameters(
     """The body in TGI's words. Temperature 0 is greedy; anything else, absence too, samples."""
     if (body.n or 1) != 1:
         raise Unsupported("n", "nearstream", "send the request several times")
-    if any(count is not None and count < 0 for count in (max_tokens, top_n_tokens, body.seed)):
-        raise Invalid("`max_tokens`, `top_logprobs` and `seed` must not be negative")
     greedy = body.temperature == 0
     return Parameters(
         do_sample=not greedy,

@@ -8,6 +8,7 @@ import msgspec
 
 from nearstream.core.errors import Misshapen, Unsupported
 from nearstream.core.generation import Message, Role
+from nearstream.wire.dialects.hf import Count, Seed
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -35,14 +36,14 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     """What both kinds of completion take."""
 
     model: str | None = None
-    max_tokens: int | None = None
+    max_tokens: Count | None = None
     temperature: float | None = None
     top_p: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     repetition_penalty: float | None = None
-    seed: int | None = None
-    n: int | None = None
+    seed: Seed | None = None
+    n: Count | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -51,9 +52,9 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 
 class ChatBody(Common, frozen=True, kw_only=True):
     messages: list[ChatTurn]
-    max_completion_tokens: int | None = None
+    max_completion_tokens: Count | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Count | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
@@ -63,8 +64,8 @@ class CompletionBody(Common, frozen=True, kw_only=True):
     prompt: str | list[str]
     suffix: str | None = None
     echo: bool | None = None
-    logprobs: int | None = None
-    best_of: int | None = None
+    logprobs: Count | None = None
+    best_of: Count | None = None
 
 
 def message(turn: ChatTurn) -> Message:

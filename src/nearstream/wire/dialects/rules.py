@@ -127,6 +127,7 @@ def _rules(asked: Parameters, limits: Limits) -> Iterator[tuple[bool, str]]:
     stops, most = len(asked.stop), limits.max_stop_sequences
     yield stops > most, f"`stop` supports up to {most} stop sequences. Given: {stops}"
     yield several and asked.seed is not None, "`seed` must not be set when `best_of` > 1"
+    yield (asked.seed or 0) >= 2**64, "`seed` must fit in 64 bits"
     top, most = asked.top_n_tokens or 0, limits.max_top_n_tokens
     yield top > most, f"`top_n_tokens` must be >= 0 and <= {most}. Given: {top}"
 
