@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 
 import msgspec
@@ -21,6 +21,8 @@ from nearstream.wire.dialects.refusals import INCOMPLETE, Refusal
 from nearstream.wire.dialects.terms import Terms
 
 _log = structlog.get_logger(__name__)
+# What a browser asks before it posts from another origin.
+PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 Reader = Callable[[bytes], Draft]
 
 
@@ -29,6 +31,7 @@ def build_app(desk: Desk) -> web.Application:
     settings = desk.settings
     terms = settings.terms
     app = web.Application(client_max_size=terms.limits.payload_limit_bytes, middlewares=[_edge(desk)])
+    app.on_response_prepare.append(_headers(settings.cors_allow_origin))
     pages = Pages(desk)
     app.router.add_get("/info", pages.info)
     app.router.add_get("/v1/models", pages.models)
@@ -103,6 +106,16 @@ class Pages:
         return web.Response(body=body, content_type="application/json")
 
 
+def _headers(origin: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """On every response: who may read it; and no word on the software beneath."""
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers.popall("Server", None)
+
+    return add
+
+
 def _generation(desk: Desk, reader: Reader) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         return await reply(request, reader(await request.read()), desk)
@@ -117,6 +130,8 @@ def _edge(desk: Desk) -> Middleware:
 
     @web.middleware
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return web.Response(headers=PREFLIGHT)
         given = request.headers.get("Authorization", "").encode(errors="replace")
         if key is not None and request.method == "POST" and not compare_digest(given, wanted):
             return web.Response(status=401)

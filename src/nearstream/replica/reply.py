@@ -14,12 +14,12 @@ from nearstream.core.generation import Delta
 from nearstream.core.ports import Clock, Encoder, Exchange, Identity
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances, Prompt, deltas, prepare
+from nearstream.replica.outlet import Outlet
 from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.timings import Timings
 from nearstream.wire.dialects.dialect import Draft
 from nearstream.wire.dialects.refusals import refusal
-from nearstream.wire.framing import sse
 
 _log = structlog.get_logger(__name__)
 # These come before a stream, with a status; every other refusal of a stream is told inside it.
@@ -76,29 +76,33 @@ def refuse(error: NearstreamError) -> web.Response:
 async def _stream(
     request: web.Request, exchange: Exchange, prompt: Prompt, model: ServedModel, desk: Desk
 ) -> web.StreamResponse:
-    """The first token decides: whatever fails before it can still be told by a status.
-
-    A slow reader holds the engine back: writing waits once the connection's buffer is full.
-    """
+    """The first token decides: whatever fails before it can still be told by a status."""
     encoder = exchange.encoder(desk.identity(prompt))
     async with aclosing(deltas(prompt, model)) as answer:
         first = await anext(answer)
-        response = _stream_response(exchange.content_type, desk, characters=len(prompt.text))
+        outlet = _outlet(request, exchange.content_type, desk, characters=len(prompt.text))
         try:
-            await response.prepare(request)
-            await _write_delta(response, encoder, first)
-            async for delta in answer:
-                await _write_delta(response, encoder, delta)
-        except ConnectionError:
-            return response  # the client left; closing the deltas aborts the engine
-        except NearstreamError as error:
-            _log.warning("answer broke", error=str(error), kind=type(error).__name__)
-            await _write_events(response, encoder.fail(error))
+            await outlet.open()
+            await _tell(outlet, encoder, first)
+            try:
+                async for delta in answer:
+                    await _tell(outlet, encoder, delta)
+            except NearstreamError as error:
+                _log.warning("answer broke", error=str(error), kind=type(error).__name__)
+                await outlet.write_events(encoder.fail(error))
+            return await outlet.close()
+        except ConnectionError as error:
+            _log.debug("client left", error=str(error))
+            return outlet.abandon()  # closing the deltas aborts the engine
         except Exception:  # noqa: BLE001 - the edge: after the first byte a failure is a frame
             _log.exception("answer broke unexpectedly")
-            await _write_events(response, encoder.fail(GenerationFailed("internal error")))
-        await response.write_eof()
-        return response
+            await outlet.write_events(encoder.fail(GenerationFailed("internal error")))
+            return await outlet.close()
+
+
+async def _tell(outlet: Outlet, encoder: Encoder, delta: Delta) -> None:
+    payload = encoder.feed(delta)
+    await (outlet.write(payload) if delta.finish is None else outlet.write_events(payload))
 
 
 async def _whole(
@@ -118,35 +122,20 @@ async def _whole(
 async def _broken_stream(
     request: web.Request, draft: Draft, error: NearstreamError, desk: Desk
 ) -> web.StreamResponse:
-    response = _stream_response(draft.content_type, desk, characters=0)
-    await response.prepare(request)
-    await _write_events(response, draft.broken(error))
-    await response.write_eof()
-    return response
+    outlet = _outlet(request, draft.content_type, desk, characters=0)
+    await outlet.open()
+    await outlet.write_events(draft.broken(error))
+    return await outlet.close()
 
 
-async def _write_delta(response: web.StreamResponse, encoder: Encoder, delta: Delta) -> None:
-    payload = encoder.feed(delta)
-    if delta.finish is None:
-        await response.write(payload)
-    else:
-        await _write_events(response, payload)
-
-
-async def _write_events(response: web.StreamResponse, payload: bytes) -> None:
-    """Each event in a chunk of its own, also where an answer ends with several."""
-    whole = response.headers["Content-Type"] != sse.CONTENT_TYPE
-    for event in (payload,) if whole else sse.split(payload):
-        await response.write(event)
-
-
-def _stream_response(content_type: str, desk: Desk, *, characters: int) -> web.StreamResponse:
+def _outlet(request: web.Request, content_type: str, desk: Desk, *, characters: int) -> Outlet:
     headers = {
         "Content-Type": content_type,
         "Cache-Control": "no-cache",
         "X-Accel-Buffering": "no",
     }
-    return web.StreamResponse(headers=headers | _compute_headers(desk, characters=characters))
+    response = web.StreamResponse(headers=headers | _compute_headers(desk, characters=characters))
+    return Outlet(request, response, stall_s=desk.settings.stall_s)
 
 
 def _compute_headers(desk: Desk, *, characters: int) -> dict[str, str]:

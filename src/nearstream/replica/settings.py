@@ -23,7 +23,10 @@ class ServerSettings:
     port: int | None = None
     socket: Path | None = None
     grace_s: float = 90.0
+    stall_s: float = 60.0
+    """How long a client may take nothing of its answer before its connection is ended."""
     api_key: str | None = None
+    cors_allow_origin: str = "*"
     messages_api: bool = False
     """MESSAGES_API_ENABLED: /invocations takes conversations (TGI 1.4 to 2.3)."""
     model_sha: str | None = None

@@ -178,6 +178,16 @@ async def test_a_key_guards_the_routes_that_work(tmp_path: Path):
             assert (await session.get("/health")).status == 200
 
 
+async def test_a_page_of_another_origin_may_call(server: Server):
+    async with aiohttp.ClientSession(server.url) as session:
+        asked = await session.options("/generate_stream", headers={"Origin": "http://page"})
+        answer = await session.post("/generate_stream", json={"inputs": "hi"})
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET,POST"
+    assert asked.headers["Access-Control-Allow-Headers"] == "content-type"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Server" not in answer.headers
+
+
 async def test_tokenize_gives_byte_offsets(server: Server):
     _, tokens = await post(server, "/tokenize", {"inputs": "é hello"})
     assert tokens[0] == {"id": 1, "text": "", "start": 0, "stop": 0}

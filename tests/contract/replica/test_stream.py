@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -148,17 +150,37 @@ async def test_a_reader_that_takes_nothing_holds_the_engine_back(tmp_path: Path)
     many = 1_000_000
     engine = Witness(ids_of("hello", tmp_path, eos=False))
     terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=2 * many))
-    async with serving(settings(tmp_path, terms=terms), engine) as server:
-        host, port = server.url.removeprefix("http://").split(":")
-        _, writer = await asyncio.open_connection(host, port, limit=1)
-        body = json.dumps({"inputs": "hi", "parameters": {"max_new_tokens": many}}).encode()
-        head = f"POST /generate_stream HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
+    async with serving(settings(tmp_path, terms=terms), engine) as server, reading_nothing(server, many):
         said = -1
         async with asyncio.timeout(30):
             while said != engine.said:  # until it has stood still for a while
                 said = engine.said
                 await asyncio.sleep(0.3)
         assert 0 < said < many
-        writer.transport.abort()
+        assert engine.live == 1
+    assert engine.live == 0
+
+
+async def test_a_reader_that_takes_nothing_for_too_long_loses_its_connection(tmp_path: Path):
+    many = 1_000_000
+    engine = Witness(ids_of("hello", tmp_path, eos=False))
+    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=2 * many))
+    told = settings(tmp_path, terms=terms, stall_s=0.2)
+    async with serving(told, engine) as server, reading_nothing(server, many):
+        await until(lambda: engine.said > 0)
         await until(lambda: engine.live == 0)
+    assert engine.said < many
+
+
+@asynccontextmanager
+async def reading_nothing(server: Server, tokens: int) -> AsyncIterator[None]:
+    """A client that asks for many tokens and leaves them all in the socket."""
+    host, port = server.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, port, limit=1)
+    body = json.dumps({"inputs": "hi", "parameters": {"max_new_tokens": tokens}}).encode()
+    head = f"POST /generate_stream HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    try:
+        yield
+    finally:
+        writer.transport.abort()

@@ -1,0 +1,54 @@
+"""The writing end of a streamed response: one event, one chunk, and no patience without end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from nearstream.wire.framing import sse
+
+
+class Outlet:
+    """Writes to one client.
+
+    A slow reader makes `write` wait, which holds the engine back. One that takes nothing for `stall_s` loses
+    its connection. Writing to a client that is gone raises ConnectionError.
+    """
+
+    def __init__(self, request: web.Request, response: web.StreamResponse, *, stall_s: float) -> None:
+        self._request = request
+        self._response = response
+        self._stall_s = stall_s
+
+    async def open(self) -> None:
+        await self._response.prepare(self._request)
+
+    async def write(self, payload: bytes) -> None:
+        """One chunk."""
+        transport = self._request.transport
+        if transport is None:
+            raise ConnectionResetError("the client left")
+        if not transport.get_write_buffer_size():
+            await self._response.write(payload)
+            return
+        try:
+            async with asyncio.timeout(self._stall_s):
+                await self._response.write(payload)
+        except TimeoutError:
+            transport.abort()
+            raise ConnectionResetError(f"the client took nothing for {self._stall_s} s") from None
+
+    async def write_events(self, payload: bytes) -> None:
+        """Each event in a chunk of its own, also where an answer ends with several."""
+        whole = self._response.headers["Content-Type"] != sse.CONTENT_TYPE
+        for event in (payload,) if whole else sse.split(payload):
+            await self.write(event)
+
+    async def close(self) -> web.StreamResponse:
+        await self._response.write_eof()
+        return self._response
+
+    def abandon(self) -> web.StreamResponse:
+        """There is nobody left to write to."""
+        return self._response
