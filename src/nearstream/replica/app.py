@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from hmac import compare_digest
+from collections.abc import Callable
 
 import msgspec
-import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
-from nearstream.core.errors import Misshapen, NearstreamError, NotReady
+from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.answer import prompt_text
+from nearstream.replica.edge import failures_in_json, key_checked, on_every_response
 from nearstream.replica.info import info, templated, tokens
 from nearstream.replica.reply import Desk, refuse, reply
 from nearstream.wire.dialects import openai, tgi
 from nearstream.wire.dialects.dialect import Draft
 from nearstream.wire.dialects.hf import GenerateBody, decode
-from nearstream.wire.dialects.refusals import INCOMPLETE, Refusal
 from nearstream.wire.dialects.terms import Terms
 
-_log = structlog.get_logger(__name__)
-# What a browser asks before it posts from another origin.
-PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 Reader = Callable[[bytes], Draft]
 
 
@@ -30,8 +25,11 @@ def build_app(desk: Desk) -> web.Application:
     """The application around a desk; the model may come later."""
     settings = desk.settings
     terms = settings.terms
-    app = web.Application(client_max_size=terms.limits.payload_limit_bytes, middlewares=[_edge(desk)])
-    app.on_response_prepare.append(_headers(settings.cors_allow_origin))
+    app = web.Application(
+        client_max_size=terms.limits.payload_limit_bytes,
+        middlewares=[key_checked(settings.api_key), failures_in_json],
+    )
+    app.on_response_prepare.append(on_every_response(settings.cors_allow_origin))
     pages = Pages(desk)
     app.router.add_get("/info", pages.info)
     app.router.add_get("/v1/models", pages.models)
@@ -106,53 +104,8 @@ class Pages:
         return web.Response(body=body, content_type="application/json")
 
 
-def _headers(origin: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """On every response: who may read it; and no word on the software beneath."""
-
-    async def add(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers.popall("Server", None)
-
-    return add
-
-
 def _generation(desk: Desk, reader: Reader) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         return await reply(request, reader(await request.read()), desk)
 
     return handle
-
-
-def _edge(desk: Desk) -> Middleware:
-    """What no handler took care of becomes JSON here; a stack trace goes to the log, never to the client."""
-    key = desk.settings.api_key
-    wanted = f"Bearer {key}".encode()
-
-    @web.middleware
-    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "OPTIONS":
-            return web.Response(headers=PREFLIGHT)
-        given = request.headers.get("Authorization", "").encode(errors="replace")
-        if key is not None and request.method == "POST" and not compare_digest(given, wanted):
-            return web.Response(status=401)
-        try:
-            return await handler(request)
-        except NearstreamError as error:
-            return refuse(error)
-        except web.HTTPException as error:
-            return _plain_refusal(error.status, error.reason)
-        except ConnectionError:
-            raise
-        except Exception:  # noqa: BLE001 - the edge
-            _log.exception("call failed unexpectedly", path=request.path)
-            return _json_response(INCOMPLETE)
-
-    return edge
-
-
-def _plain_refusal(status: int, reason: str) -> web.Response:
-    return _json_response(Refusal(status, reason, "validation"))
-
-
-def _json_response(refused: Refusal) -> web.Response:
-    return web.Response(status=refused.status, body=refused.body, content_type="application/json")
