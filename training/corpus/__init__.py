@@ -1,0 +1,1 @@
+"""The seeded generator of the built-in model's training text."""
