@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -170,6 +170,30 @@ async def test_a_reader_that_takes_nothing_for_too_long_loses_its_connection(tmp
         await until(lambda: engine.said > 0)
         await until(lambda: engine.live == 0)
     assert engine.said < many
+
+
+async def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path):
+    engine = Witness(ids_of("the quick brown fox", tmp_path, eos=False), delay_s=0.001)
+    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128, max_concurrent_requests=20))
+
+    async def visit(session: aiohttp.ClientSession, events_to_read: int) -> None:
+        response = await session.post("/generate_stream", json={"inputs": "hi"})
+        with suppress(asyncio.IncompleteReadError):
+            for _ in range(events_to_read):
+                await response.content.readuntil(b"\n\n")
+        response.close()
+
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        serving(settings(tmp_path, terms=terms), engine) as server,
+        aiohttp.ClientSession(server.url, connector=connector) as session,
+    ):
+        async with asyncio.TaskGroup() as tasks:
+            for count in range(100):
+                tasks.create_task(visit(session, count % 7))
+        await until(lambda: engine.live == 0)
+        said = events(await chunks(server, "/generate_stream", {"inputs": "hi"}))
+    assert said[-1]["generated_text"]
 
 
 @asynccontextmanager
