@@ -27,7 +27,8 @@ _LENGTH_BYTES = 8
 class ModelDirectory:
     """A whole model on this machine. None stands for what its files do not tell.
 
-    `path` is the folder of its files; `model` is what an engine loads: that folder, or the GGUF file in it.
+    `path` is the folder of its tokenizer and configs; `model` is what an engine loads: that folder, or a GGUF
+    file.
     An "hf" checkpoint must be converted before an engine can load it.
     """
 
@@ -42,7 +43,7 @@ class ModelDirectory:
     eos_token_ids: frozenset[int] = frozenset()
     kv_bytes_per_token: int | None = None
     tokenizer: Path | None = None
-    """tokenizer.json; None only for a GGUF file that has none beside it."""
+    """tokenizer.json; None only for a GGUF file that has none beside it, which `resolve` unpacks."""
 
 
 def read_model(path: Path, *, name: str | None = None) -> ModelDirectory:
@@ -92,7 +93,7 @@ def _gguf(path: Path, name: str) -> ModelDirectory:
     if path.stat().st_size <= head.least_bytes:
         raise Unusable(f"{path} is cut short: its last tensor begins at byte {head.least_bytes}")
     tokens = head.metadata.get("tokenizer.ggml.tokens")
-    eos = head.metadata.get("tokenizer.ggml.eos_token_id")
+    ends = (head.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
     tokenizer = path.parent / TOKENIZER
     return ModelDirectory(
         path=path.parent,
@@ -102,7 +103,7 @@ def _gguf(path: Path, name: str) -> ModelDirectory:
         architecture=str(head.metadata.get("general.architecture", "")),
         context_tokens=head.integer("context_length"),
         vocab_size=len(tokens) if isinstance(tokens, list) else head.integer("vocab_size"),
-        eos_token_ids=frozenset([eos]) if isinstance(eos, int) else frozenset(),
+        eos_token_ids=frozenset(end for end in ends if isinstance(end, int)),
         kv_bytes_per_token=_gguf_kv_bytes(head),
         tokenizer=tokenizer if tokenizer.is_file() else None,
     )

@@ -72,7 +72,7 @@ async def fetch(wanted: HubId, *, progress: Progress) -> Snapshot:
             allow_patterns=patterns,
             ignore_patterns=list(UNWANTED),
         )
-    except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
+    except Exception as error:  # the transport errors of the library have no public name
         raise Unusable(_reason(wanted, error)) from error
     found = Path(str(path))
     progress(f"fetched {wanted.repo}")
@@ -90,10 +90,13 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 def _reason(wanted: HubId, error: Exception) -> str:
     name = wanted.repo + (f"@{wanted.revision}" if wanted.revision else "")
+    # Without a cached copy the library says so, and what kept it from the hub is that error's cause.
+    cause = error.__cause__
+    told = cause if isinstance(cause, errors.HfHubHTTPError | errors.OfflineModeIsEnabled) else error
     for kind, reason in _REASONS:
-        if isinstance(error, kind):
+        if isinstance(told, kind):
             return f"{name} {reason}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{name} could not be fetched: the disk is full"
-    said = str(error).strip().splitlines()
-    return f"{name} could not be fetched: {said[0] if said else type(error).__name__}"
+    said = str(told).strip().splitlines()
+    return f"{name} could not be fetched: {said[0] if said else type(told).__name__}"

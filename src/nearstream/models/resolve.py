@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,7 +13,10 @@ from nearstream.core.errors import Unusable
 from nearstream.models.builtin import NAME, builtin_path
 from nearstream.models.convert import Converter, WeightFormat, cached_conversion
 from nearstream.models.directory import ModelDirectory, read_model
+from nearstream.models.gguf_tokenizer import unpack_tokenizer
 from nearstream.models.hub import HubId, Progress, fetch, parse_hub_id
+
+_KEY_DIGITS = 16
 
 
 def apply_aliases(requested: str, aliases: Iterable[tuple[str, str]]) -> str:
@@ -37,7 +43,9 @@ async def resolve(
         if hub_id is None:
             raise Unusable(f"there is no model {wanted!r}: it is no path here, no hub id, and not {NAME!r}")
         model, identity = await _from_hub(hub_id, progress)
-    if model.kind != "hf":
+    if model.kind == "gguf":
+        return await asyncio.to_thread(_with_tokenizer, model, cache)
+    if model.kind == "ir":
         return model
     converter = Converter(cache)
     return await cached_conversion(converter, model, weights=weights, identity=identity, progress=progress)
@@ -51,6 +59,16 @@ def _local(name: str) -> ModelDirectory | None:
     if path.exists() or name.startswith((".", "/", "~")):
         return read_model(path.absolute())
     return None
+
+
+def _with_tokenizer(model: ModelDirectory, cache: Path) -> ModelDirectory:
+    """A GGUF model with the files of its tokenizer, unpacked into the cache where none lie beside it."""
+    if model.tokenizer is not None:
+        return model
+    state = model.model.stat()
+    key = hashlib.sha256(f"{model.model} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()
+    folder = cache / "tokenizers" / key[:_KEY_DIGITS]
+    return replace(model, path=folder, tokenizer=unpack_tokenizer(model.model, folder))
 
 
 async def _from_hub(hub_id: HubId, progress: Progress) -> tuple[ModelDirectory, str]:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from array import array
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unsupported, Unusable
 from nearstream.core.generation import Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
+from nearstream.engines.openvino.frames import Advance, Load, Options, Submit
 from nearstream.engines.openvino.settings import EngineSettings
 
 SAMPLED = Sampling(do_sample=True, temperature=1.0)
@@ -47,6 +49,17 @@ async def test_killing_the_process_fails_each_request_and_a_new_one_serves(openv
         await until_healthy(engine)
         assert engine.pid != before
         assert len(ids(await collect(engine))) == 12
+
+
+def test_a_cancelled_request_holds_nothing_after_one_step(openvino_settings):
+    pipeline = pytest.importorskip("nearstream.engines.openvino.pipeline")
+    batch, _ = pipeline.load(Load(str(openvino_settings.model), 64, 512, 8, True, None, {}))
+    prompt = array("q", PROMPT).tobytes()
+    batch.submit(Submit(7, prompt, Options(LONG)))
+    assert [advance.id for _ in range(3) for advance in batch.step().advances] == [7, 7, 7]
+    batch.cancel(7)
+    assert batch.step().advances == [Advance(7, (), (), "cancelled")]
+    assert not batch.busy
 
 
 async def test_no_process_outlives_the_engine(openvino_settings):

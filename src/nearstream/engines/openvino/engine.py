@@ -3,57 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
+import sys
 from array import array
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 
-from nearstream.core.errors import (
-    EngineDied,
-    GenerationFailed,
-    Invalid,
-    NearstreamError,
-    NotReady,
-    Overloaded,
-    Unusable,
-)
+from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
 from nearstream.core.generation import Sampling, Step
 from nearstream.engines.openvino.child import Child
-from nearstream.engines.openvino.frames import (
-    Cancel,
-    Failure,
-    FailureKind,
-    Load,
-    Loaded,
-    Stepped,
-    Submit,
-)
+from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
 from nearstream.engines.openvino.options import options_of, refuse_unsupported
 from nearstream.engines.openvino.properties import cpu_properties
+from nearstream.engines.openvino.requests import Answer, Requests
 from nearstream.engines.openvino.settings import EngineSettings
 
-_ERRORS: dict[FailureKind, type[NearstreamError]] = {
-    "invalid": Invalid,
-    "overloaded": Overloaded,
-    "failed": GenerationFailed,
-}
+_STEADY_S = 60.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Answer:
-    """The steps of one request that its reader has not taken yet; at most one for each token asked for."""
-
-    __slots__ = ("steps", "submit", "submitted")
-
-    def __init__(self, submit: Submit) -> None:
-        self.submit = submit
-        self.submitted = False
-        self.steps: asyncio.Queue[Step | NearstreamError] = asyncio.Queue()
 
 
 class OpenVINOEngine:
@@ -62,9 +31,7 @@ class OpenVINOEngine:
     def __init__(self, settings: EngineSettings, *, seed: Callable[[], int]) -> None:
         self._settings = settings
         self._seed = seed
-        self._ids = itertools.count(1)
-        self._running: dict[int, Answer] = {}
-        self._waiting: deque[Answer] = deque()
+        self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
         self._child: Child | None = None
         self._loaded: Loaded | None = None
         self._closing = asyncio.Event()
@@ -98,12 +65,12 @@ class OpenVINOEngine:
     @property
     def live(self) -> int:
         """Requests that the model's process holds."""
-        return len(self._running)
+        return self._requests.running
 
     @property
     def waiting(self) -> int:
         """Requests that wait for a place among them."""
-        return len(self._waiting)
+        return self._requests.waiting
 
     @property
     def request_tokens(self) -> int:
@@ -133,13 +100,13 @@ class OpenVINOEngine:
                 if step.finish is not None:
                     return
         finally:
-            self._leave(answer)
+            self._requests.drop(answer)
 
     async def aclose(self) -> None:
         """End the process; requests that run raise EngineDied."""
         self._closing.set()
         self._loaded = None
-        self._fail_all(EngineDied("the engine was closed"))
+        self._requests.fail(EngineDied("the engine was closed"))
         if self._child is not None:
             await self._child.end()
 
@@ -149,15 +116,8 @@ class OpenVINOEngine:
             raise NotReady("the engine is being restarted")
         refuse_unsupported(sampling, grammar=loaded.grammar)
         self._refuse_unfit(len(prompt), max_new_tokens)
-        if len(self._waiting) >= self._settings.max_waiting:
-            raise Overloaded(
-                f"{self.live} requests run and {self.waiting} wait, which is all that is allowed"
-            )
         options = options_of(sampling, max_new_tokens=max_new_tokens, seed=self._seed())
-        answer = Answer(Submit(next(self._ids), _little_endian(prompt), options))
-        self._waiting.append(answer)
-        self._submit_waiting()
-        return answer
+        return self._requests.add(_little_endian(prompt), options)
 
     def _refuse_unfit(self, prompt_tokens: int, max_new_tokens: int) -> None:
         if prompt_tokens < 1 or max_new_tokens < 1:
@@ -168,46 +128,9 @@ class OpenVINOEngine:
                 f"{self.request_tokens} that one request can have here"
             )
 
-    def _submit_waiting(self) -> None:
-        while self._waiting and self._child and len(self._running) < self._settings.max_seqs:
-            answer = self._waiting.popleft()
-            answer.submitted = True
-            self._running[answer.submit.id] = answer
-            self._child.send(answer.submit)
-
-    def _leave(self, answer: Answer) -> None:
-        """Forget a request that its reader has left; the process frees it within a step."""
-        if not answer.submitted:
-            if answer in self._waiting:
-                self._waiting.remove(answer)
-        elif answer.submit.id in self._running and self._child is not None:
-            self._child.send(Cancel(answer.submit.id))
-
-    def _on_step(self, stepped: Stepped) -> None:
-        running = self._running
-        for advance in stepped.advances:
-            answer = running.get(advance.id)
-            if answer is None:
-                continue
-            ending = advance.ending
-            if ending is not None:
-                del running[advance.id]
-            if ending != "cancelled":
-                answer.steps.put_nowait(Step(advance.token_ids, advance.logprobs, ending))
-        for failure in stepped.failures:
-            self._on_failure(failure)
-        self._submit_waiting()
-
-    def _on_failure(self, failure: Failure) -> None:
-        answer = self._running.pop(failure.id, None)
-        if answer is not None:
-            answer.steps.put_nowait(_ERRORS[failure.kind](failure.message))
-
-    def _fail_all(self, error: NearstreamError) -> None:
-        for answer in (*self._running.values(), *self._waiting):
-            answer.steps.put_nowait(error)
-        self._running.clear()
-        self._waiting.clear()
+    def _send(self, frame: ToWorker) -> None:
+        if self._child is not None:
+            self._child.send(frame)
 
     async def _start(self) -> Child:
         """Start a process and wait until it has loaded."""
@@ -221,7 +144,7 @@ class OpenVINOEngine:
             vocab_size=settings.vocab_size,
             properties=cpu_properties(settings),
         )
-        self._child = child = await Child.start(load, self._on_step)
+        self._child = child = await Child.start(load, self._requests.advance)
         try:
             self._loaded = await child.loaded(timeout_s=settings.start_timeout_s)
         except BaseException:
@@ -241,22 +164,23 @@ class OpenVINOEngine:
 
     async def _supervise(self, child: Child) -> None:
         """Start the process anew whenever it ends, until the engine is closed."""
-        delay_s = self._settings.restart_delay_s
+        delay_s, clock = self._settings.restart_delay_s, asyncio.get_running_loop().time
         while True:
+            began = clock()
             reason = await child.ended()
             self._loaded = None
             if self._closing.is_set():
                 return
             _log.error("engine died", pid=child.pid, reason=reason)
-            self._fail_all(EngineDied(f"the engine died: {reason}"))
-            while True:
-                if await self._closed_within(delay_s):
-                    return
+            self._requests.fail(EngineDied(f"the engine died: {reason}"))
+            if clock() - began > _STEADY_S:
+                delay_s = self._settings.restart_delay_s
+            while not await self._closed_within(delay_s):
                 delay_s = min(delay_s * 2, self._settings.max_restart_delay_s)
                 try:
                     child = await self._start()
                 except Unusable as error:
-                    _log.exception("engine restart failed", reason=str(error), next_try_s=delay_s)
+                    _log.warning("engine restart failed", reason=str(error), next_try_s=delay_s)
                 else:
                     break
 
@@ -271,4 +195,6 @@ class OpenVINOEngine:
 
 def _little_endian(token_ids: Sequence[int]) -> bytes:
     ids = array("q", token_ids)
+    if sys.byteorder == "big":
+        ids.byteswap()
     return ids.tobytes()
