@@ -206,6 +206,17 @@ async def test_a_grammar_that_cannot_be_used_fails_that_request_alone(engine, wi
         assert ids(begun + [step async for step in answer]) == plain
 
 
+async def test_grammars_that_can_be_used_are_not_blamed_for_one_that_cannot(engine, with_grammar):
+    good, bad = with_grammar("regex", "[a-c]{5}"), with_grammar("regex", "(((")
+    wanted = [good, bad, good, good, bad, good]
+    answers = await asyncio.gather(
+        *(collect(engine, sampling=sampling, max_new_tokens=30) for sampling in wanted),
+        return_exceptions=True,
+    )
+    assert [isinstance(answer, Invalid) for answer in answers] == [sampling is bad for sampling in wanted]
+    assert len({tuple(ids(answer)) for answer in answers if isinstance(answer, list)}) == 1
+
+
 async def test_a_grammar_without_the_tokenizers_model_is_refused(openvino_settings, tmp_path):
     for file in openvino_settings.model.iterdir():
         if file.is_file() and "tokenizer." not in file.name.replace("detokenizer", "tokenizer"):

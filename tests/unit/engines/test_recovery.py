@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nearstream.engines.openvino.frames import Options
 from nearstream.engines.openvino.recovery import Request, split_after_fault
@@ -8,28 +9,48 @@ from nearstream.engines.openvino.recovery import Request, split_after_fault
 
 def request(request_id: int, *, made: tuple[int, ...] = (), **options) -> Request:
     held = Request(request_id, np.array([5, 6]), Options(10, seed=2**64 - 1, **options))
-    held.made(made)
+    held.take(made)
     return held
 
 
-def test_a_new_grammar_is_blamed_and_the_others_go_on_from_where_they_were():
+def test_the_one_new_grammar_is_blamed_and_the_others_go_on():
     plain, suspect = request(1, made=(7, 8)), request(2, regex="(((")
     split = split_after_fault([plain, suspect], "not closed")
-    assert split.resumed == (plain,)
+    assert (split.resumed, split.suspects) == ((plain,), ())
     assert [(f.id, f.kind) for f in split.failures] == [(2, "invalid")]
-    assert plain.tokens.tolist() == [5, 6, 7, 8]
-    assert (plain.remaining.max_new_tokens, plain.remaining.seed) == (8, 1)
 
 
-def test_a_grammar_under_way_cannot_go_on():
-    split = split_after_fault([request(1, made=(7,), regex="a+"), request(2, json_schema="{{")], "bad")
-    assert split.resumed == ()
-    assert {f.id: f.kind for f in split.failures} == {1: "failed", 2: "invalid"}
+def test_several_new_grammars_are_tried_one_by_one():
+    plain, one, other = request(1), request(2, regex="((("), request(3, json_schema="{}")
+    split = split_after_fault([plain, one, other], "not closed")
+    assert (split.resumed, split.suspects, split.failures) == ((plain,), (one, other), ())
 
 
 def test_a_fault_that_no_grammar_explains_is_everyones():
-    split = split_after_fault([request(1), request(2, made=(7,))], "out of memory")
+    split = split_after_fault([request(1), request(2, made=(7,), regex="a+")], "out of memory")
     assert [(f.id, f.kind, f.message) for f in split.failures] == [
         (1, "failed", "out of memory"),
         (2, "failed", "out of memory"),
     ]
+
+
+def test_plain_text_goes_on_from_what_was_made():
+    plain = request(1, made=(7, 8))
+    tokens, options = plain.next_run()
+    assert tokens.tolist() == [5, 6, 7, 8]
+    assert (options.max_new_tokens, options.seed) == (8, 1)
+    assert plain.take([9]) == 0
+
+
+def test_a_grammar_under_way_runs_again_and_tells_nothing_twice():
+    ruled = request(1, made=(7, 8), regex="a+")
+    tokens, options = ruled.next_run()
+    assert (tokens.tolist(), options.max_new_tokens) == ([5, 6], 10)
+    assert [ruled.take([7]), ruled.take([8, 9]), ruled.take([10])] == [1, 1, 0]
+
+
+def test_a_second_run_that_says_something_else_is_an_error():
+    ruled = request(1, made=(7, 8), regex="a+")
+    ruled.next_run()
+    with pytest.raises(ValueError, match="could not be continued"):
+        ruled.take([9])

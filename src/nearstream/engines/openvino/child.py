@@ -139,7 +139,10 @@ class Process(asyncio.SubprocessProtocol):
         self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        status = self._transport.get_returncode() if self._transport else None
+        status = None
+        if self._transport is not None:
+            status = self._transport.get_returncode()
+            self._transport.close()
         if not self.ended.done():
             self.ended.set_result(exit_reason(status or 0, self._stderr.decode(errors="replace")))
 

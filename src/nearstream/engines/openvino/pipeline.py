@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ from nearstream.engines.openvino.frames import (
     Advance,
     Ending,
     Failure,
+    FailureKind,
     Load,
     Loaded,
     Options,
@@ -87,21 +89,25 @@ class Batch:
         self._handles: dict[int, tuple[Request, Handle]] = {}
         self._advances: list[Advance] = []
         self._failures: list[Failure] = []
+        self._suspects: deque[Request] = deque()
         self._last_run = 0
 
     @property
     def busy(self) -> bool:
         """Whether a step has something to do or to tell."""
-        return bool(
-            self._handles or self._advances or self._failures or self._pipeline.has_non_finished_requests()
-        )
+        told = self._advances or self._failures
+        return bool(self._handles or self._suspects or told or self._pipeline.has_non_finished_requests())
 
     def submit(self, frame: Submit) -> None:
         """Take a request on; one that cannot be is told of by the next step."""
         prompt = np.frombuffer(frame.prompt, dtype="<i8")
         try:
             self._refuse_foreign(prompt)
-            self._add(Request(frame.id, prompt, frame.options))
+            request = Request(frame.id, prompt, frame.options)
+            if self._suspects and request.suspect:
+                self._suspects.append(request)
+            else:
+                self._add(request)
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             self._failures.append(Failure(frame.id, "invalid", reason_of(error)))
 
@@ -110,54 +116,67 @@ class Batch:
         held = self._handles.pop(request_id, None)
         if held is not None:
             held[1].cancel()
-            self._advances.append(Advance(request_id, (), (), "cancelled"))
+        elif (suspect := next((s for s in self._suspects if s.id == request_id), None)) is not None:
+            self._suspects.remove(suspect)
+        else:
+            return
+        self._advances.append(Advance(request_id, (), (), "cancelled"))
 
     def step(self) -> Stepped:
         """Run the model once over the batch; what advanced, ended or failed since the last step."""
+        if self._suspects and not any(request.suspect for request, _ in self._handles.values()):
+            self._add(self._suspects.popleft())
         try:
             self._pipeline.step()
         except RuntimeError as error:
             self._recover(reason_of(error))
-        for request_id, (request, handle) in tuple(self._handles.items()):
-            self._read(request_id, request, handle)
+        for request, handle in tuple(self._handles.values()):
+            self._read(request, handle)
         stepped = Stepped(self._advances, self._failures)
         self._advances, self._failures = [], []
         return stepped
 
-    def _read(self, request_id: int, request: Request, handle: Handle) -> None:
+    def _read(self, request: Request, handle: Handle) -> None:
         ending: Ending | None = None
         while handle.can_read():
             for output in handle.read().values():
-                ids = output.generated_ids
+                ids, logprobs = output.generated_ids, output.generated_log_probs
                 ending = _ENDINGS.get(output.finish_reason.value)
-                request.made(ids)
-                self._advances.append(
-                    Advance(request_id, tuple(ids), tuple(output.generated_log_probs), ending)
-                )
+                try:
+                    told = request.take(ids)
+                except ValueError as error:
+                    self._fail(request, "failed", str(error))
+                    return
+                if told < len(ids):
+                    self._advances.append(
+                        Advance(request.id, tuple(ids[told:]), tuple(logprobs[told:]), ending)
+                    )
         if ending is not None:
-            del self._handles[request_id]
+            del self._handles[request.id]
         elif handle.get_status() == genai.GenerationStatus.IGNORED:
-            del self._handles[request_id]
-            self._failures.append(
-                Failure(request_id, "overloaded", "the KV cache has no room left for this request")
-            )
+            self._fail(request, "overloaded", "the KV cache has no room left for this request")
+
+    def _fail(self, request: Request, kind: FailureKind, message: str) -> None:
+        del self._handles[request.id]
+        self._failures.append(Failure(request.id, kind, message))
 
     def _add(self, request: Request) -> None:
         """Hand a request to the pipeline under a run number of its own: OpenVINO breaks on one used twice."""
         self._last_run += 1
-        tokens = openvino.Tensor(request.tokens.reshape(1, -1))
-        handle = self._pipeline.add_request(self._last_run, tokens, _config(request.remaining))
+        tokens, options = request.next_run()
+        tensor = openvino.Tensor(tokens.reshape(1, -1))
+        handle = self._pipeline.add_request(self._last_run, tensor, _config(options))
         self._handles[request.id] = (request, handle)
 
     def _recover(self, reason: str) -> None:
         """Go on after a step that raised. OpenVINO cannot, so all is dropped and the rest added again."""
-        held = [request for request, _ in self._handles.values()]
         for _, handle in self._handles.values():
             handle.cancel()
+        split = split_after_fault([request for request, _ in self._handles.values()], reason)
         self._handles.clear()
         self._pipeline.step()
-        split = split_after_fault(held, reason)
         self._failures += split.failures
+        self._suspects += split.suspects
         for request in split.resumed:
             self._add(request)
 

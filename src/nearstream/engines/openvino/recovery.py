@@ -1,4 +1,8 @@
-"""What a batch does after a step that raised: which requests are to blame, which go on where they were."""
+"""What a batch does after a step that raised: which request is to blame, how the others go on.
+
+OpenVINO compiles a grammar within the step that first uses it; one that it cannot compile breaks that step
+for all. So a grammar that has not made a token yet is a suspect. Several suspects are tried again one by one.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +22,29 @@ if TYPE_CHECKING:
 class Request:
     """One request and the tokens made for it so far."""
 
-    __slots__ = ("_made", "_options", "_prompt", "id")
+    __slots__ = ("_again", "_made", "_options", "_prompt", "id")
 
     def __init__(self, request_id: int, prompt: npt.NDArray[np.int64], options: Options) -> None:
         self.id = request_id
         self._prompt = prompt
         self._options = options
         self._made: list[int] = []
+        self._again = 0
+        """Of the tokens made, how many a second run has yet to make again."""
 
-    def made(self, token_ids: Sequence[int]) -> None:
-        """Count tokens that OpenVINO made."""
-        self._made += token_ids
+    def take(self, token_ids: Sequence[int]) -> int:
+        """Count tokens that OpenVINO made; how many of the first were told before.
 
-    @property
-    def started(self) -> bool:
-        """Whether a token has been made."""
-        return bool(self._made)
+        Raises ValueError where a second run says something else than the first.
+        """
+        told = min(self._again, len(token_ids))
+        if told:
+            start = len(self._made) - self._again
+            if self._made[start : start + told] != list(token_ids[:told]):
+                raise ValueError("it could not be continued after another request's grammar broke the step")
+            self._again -= told
+        self._made += token_ids[told:]
+        return told
 
     @property
     def constrained(self) -> bool:
@@ -41,47 +52,44 @@ class Request:
         return self._options.json_schema is not None or self._options.regex is not None
 
     @property
-    def tokens(self) -> npt.NDArray[np.int64]:
-        """The prompt and what was made: the prompt of a run that goes on from here."""
-        if not self._made:
-            return self._prompt
-        return np.concatenate([self._prompt, np.asarray(self._made, dtype=np.int64)])
+    def suspect(self) -> bool:
+        """Whether its grammar may be one that OpenVINO cannot compile."""
+        return self.constrained and not self._made
 
-    @property
-    def remaining(self) -> Options:
-        """The options of a run that goes on from here."""
+    def next_run(self) -> tuple[npt.NDArray[np.int64], Options]:
+        """The prompt and the options that carry on from here.
+
+        The state of a grammar cannot be carried on, so such a request runs again from its beginning.
+        """
+        if self.constrained or not self._made:
+            self._again = len(self._made)
+            return self._prompt, self._options
         made = len(self._made)
-        if not made:
-            return self._options
-        return msgspec.structs.replace(
+        options = msgspec.structs.replace(
             self._options,
             max_new_tokens=self._options.max_new_tokens - made,
             seed=(self._options.seed + made) % (1 << 64),
         )
+        return np.concatenate([self._prompt, np.asarray(self._made, dtype=np.int64)]), options
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Who goes on and who does not."""
+    """Who goes on now, who is tried alone, who has failed."""
 
     resumed: tuple[Request, ...]
+    suspects: tuple[Request, ...]
     failures: tuple[Failure, ...]
 
 
 def split_after_fault(requests: Iterable[Request], reason: str) -> Split:
-    """Blame the grammars that have not made a token yet; without one, the fault is everyone's.
-
-    OpenVINO compiles a grammar within the step that first uses it, and a grammar it cannot compile breaks
-    that step for all. A grammar under way has a state that is lost, so its request fails too.
-    """
+    """Blame the one suspect; try several one by one; without any, the fault is everyone's."""
     held = tuple(requests)
-    suspects = tuple(r for r in held if r.constrained and not r.started)
+    suspects = tuple(request for request in held if request.suspect)
+    innocent = tuple(request for request in held if not request.suspect)
     if not suspects:
-        return Split((), tuple(Failure(r.id, "failed", reason) for r in held))
-    failures = [Failure(r.id, "invalid", f"the grammar cannot be used: {reason}") for r in suspects]
-    failures += [
-        Failure(r.id, "failed", "its grammar's state was lost when another request's grammar broke the step")
-        for r in held
-        if r.constrained and r.started
-    ]
-    return Split(tuple(r for r in held if not r.constrained), tuple(failures))
+        return Split((), (), tuple(Failure(request.id, "failed", reason) for request in held))
+    if len(suspects) > 1:
+        return Split(innocent, suspects, ())
+    blamed = Failure(suspects[0].id, "invalid", f"the grammar cannot be used: {reason}")
+    return Split(innocent, (), (blamed,))
