@@ -1,6 +1,6 @@
 """The limit: the engine's own pipeline in one process, nothing around it.
 
-    python -m benchmarks.token_path.bare MODEL_DIR STREAMS MAX_NEW_TOKENS < prompts-as-token-ids.json
+    python -m benchmarks.token_path.bare MODEL_DIR STREAMS MAX_NEW_TOKENS EOS_ID < prompts-as-token-ids.json
 
 prints the traces as JSON. A process of its own, so that its threads and memory are the pipeline's alone.
 """
@@ -20,7 +20,7 @@ import openvino_genai as genai
 from benchmarks.token_path.figures import Trace
 
 
-def load(model: Path) -> Any:
+def load(model: Path) -> genai.ContinuousBatchingPipeline:
     """The pipeline as the engine sets it up, with one generation behind it."""
     scheduler = genai.SchedulerConfig()
     scheduler.num_kv_blocks = 4096
@@ -29,15 +29,22 @@ def load(model: Path) -> Any:
     scheduler.enable_prefix_caching = True
     scheduler.dynamic_split_fuse = True
     pipeline = genai.ContinuousBatchingPipeline(str(model), scheduler, "CPU", {})
-    run(pipeline, [[1] * 8], streams=1, max_new_tokens=4)
+    run(pipeline, [[1] * 8], streams=1, max_new_tokens=4, eos=0)
     return pipeline
 
 
-def run(pipeline: Any, prompts: list[list[int]], *, streams: int, max_new_tokens: int) -> list[Trace]:
+def run(
+    pipeline: genai.ContinuousBatchingPipeline,
+    prompts: list[list[int]],
+    *,
+    streams: int,
+    max_new_tokens: int,
+    eos: int,
+) -> list[Trace]:
     """All prompts, `streams` of them at once, a new one admitted as soon as one ends."""
     config = genai.GenerationConfig()
     config.max_new_tokens = max_new_tokens
-    config.ignore_eos = True
+    config.stop_token_ids = {eos}
     config.logprobs = 1
     waiting = list(enumerate(prompts, start=1))[::-1]
     live: dict[int, tuple[Any, float, list[float]]] = {}
@@ -52,10 +59,12 @@ def run(pipeline: Any, prompts: list[list[int]], *, streams: int, max_new_tokens
         pipeline.step()
         now = time.perf_counter()
         for number, (handle, sent, times) in list(live.items()):
+            ended = False
             while handle.can_read():
                 for output in handle.read().values():
                     times.extend([now] * len(output.generated_ids))
-            if len(times) >= max_new_tokens:
+                    ended = output.finish_reason != genai.GenerationFinishReason.NONE
+            if ended:
                 traces.append(Trace(sent, tuple(times)))
                 del live[number]
     return traces
@@ -63,9 +72,9 @@ def run(pipeline: Any, prompts: list[list[int]], *, streams: int, max_new_tokens
 
 def main() -> None:
     """Run what the command line says."""
-    model, streams, max_new_tokens = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    model, (streams, max_new_tokens, eos) = Path(sys.argv[1]), map(int, sys.argv[2:5])
     prompts = json.load(sys.stdin)
-    traces = run(load(model), prompts, streams=streams, max_new_tokens=max_new_tokens)
+    traces = run(load(model), prompts, streams=streams, max_new_tokens=max_new_tokens, eos=eos)
     json.dump([[trace.sent, *trace.tokens] for trace in traces], sys.stdout)
 
 

@@ -1,9 +1,9 @@
 """CPU that one chunk costs on its way through: the front door's relay beside a bare asyncio byte pump.
 
-A stand-in replica sends chunks as a model sends tokens, each a wake-up of its own; relay and pump (each a process
-of its own, on the same event loop) read them over a Unix socket and send them on over TCP to a client that only
-counts. What is compared is the CPU time of the two processes, kernel time included. The pump forwards bytes; the
-relay parses HTTP chunks, frames each as an event stream part, and writes HTTP chunks.
+A stand-in replica sends chunks as a model sends tokens, each a wake-up of its own; relay and pump (each a
+process of its own, on the same event loop) read them over a Unix socket and send them on over TCP to a client
+that only counts. What is compared is the CPU time of the two processes, kernel time included. The pump
+forwards bytes; the relay parses HTTP chunks, frames each as an event stream part, and writes HTTP chunks.
 
     python -m benchmarks.token_path.relay_cpu
 """
@@ -18,13 +18,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import psutil
 import uvloop
 from aiohttp import web
 
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
-from nearstream.fleet.pool import Lease
+from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
@@ -57,8 +58,7 @@ async def serve_replica(path: str) -> None:
     """Answer every call with the same stream, paced."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.readuntil(b"\r\n\r\n"):
-            await reader.readexactly(2)
+        while await _call(reader):
             writer.write(HEAD)
             for _ in range(CHUNKS):
                 writer.write(CHUNK)
@@ -69,12 +69,23 @@ async def serve_replica(path: str) -> None:
     await server.serve_forever()
 
 
+async def _call(reader: asyncio.StreamReader) -> bytes:
+    """One whole request, or b"" when there is none any more."""
+    try:
+        return await reader.readuntil(b"\r\n\r\n{}")
+    except asyncio.IncompleteReadError:
+        return b""
+
+
 async def serve_pump(path: str, port: int) -> None:
     """Bytes there and back, nothing else."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        call = await _call(reader)
+        if not call:
+            return
         up_reader, up_writer = await asyncio.open_unix_connection(path)
-        up_writer.write(await reader.readuntil(b"{}"))
+        up_writer.write(call)
         while data := await up_reader.read(65536):
             writer.write(data)
             await writer.drain()
@@ -96,7 +107,7 @@ class _OneReplica:
 
     @asynccontextmanager
     async def lease(self, *_: object, **__: object) -> AsyncGenerator[Lease]:
-        yield Lease(self._replica, "v")
+        yield Lease(self._replica)
 
     def mark_broken(self, replica_id: str) -> None:
         raise RuntimeError(replica_id)
@@ -105,8 +116,8 @@ class _OneReplica:
 async def serve_relay(path: str, port: int) -> None:
     """The front door's relay, without signatures."""
     async with Upstreams() as upstreams:
-        pool = _OneReplica(path)
-        relay = Relay(pool, upstreams, runtime.Site(Account("1" * 12, "us-east-1")))  # type: ignore[arg-type]
+        pool = cast("Pool", _OneReplica(path))
+        relay = Relay(pool, upstreams, runtime.Site(Account("1" * 12, "us-east-1")))
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             body = await request.read()
@@ -143,12 +154,15 @@ async def measure() -> Cost:
     """Both in turn, ROUNDS times."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "r.sock")
-        async with _process("replica", path), _process("relay", path, "18041") as relay:
-            async with _process("pump", path, "18042") as pump:
-                for port in (18041, 18042):
-                    await _listening(port)
-                    await drive(port)
-                rounds = [(await _cpu_us(relay, 18041), await _cpu_us(pump, 18042)) for _ in range(ROUNDS)]
+        async with (
+            _process("replica", path),
+            _process("relay", path, "18041") as relay,
+            _process("pump", path, "18042") as pump,
+        ):
+            for port in (18041, 18042):
+                await _listening(port)
+                await drive(port)
+            rounds = [(await _cpu_us(relay, 18041), await _cpu_us(pump, 18042)) for _ in range(ROUNDS)]
     relays, pumps = zip(*rounds, strict=True)
     return Cost(median(relays), median(pumps), median(ours / bare for ours, bare in rounds))
 
@@ -158,7 +172,7 @@ async def _cpu_us(process: psutil.Process, port: int) -> float:
     await drive(port)
     after = process.cpu_times()
     spent_s = after.user + after.system - before.user - before.system
-    return spent_s * 1e6 / (STREAMS * CHUNKS)
+    return float(spent_s) * 1e6 / (STREAMS * CHUNKS)
 
 
 @asynccontextmanager

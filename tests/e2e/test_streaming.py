@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
 from tests.e2e.conftest import Site
 
 TGI_093 = (
@@ -109,7 +108,7 @@ def test_a_wrong_key_is_refused(site: Site, changes: dict[str, str], code: str) 
 
 
 class LineReader:
-    """Reads lines from an event stream as chatbots in the field do: it never returns if the last one is not ended."""
+    """Reads lines as chatbots in the field do; theirs spin for ever on a last line that is not ended."""
 
     def __init__(self, parts: Any) -> None:
         self.parts = iter(parts)

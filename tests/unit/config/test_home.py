@@ -49,7 +49,10 @@ def test_a_second_holder_is_told_of_the_first(home: Home) -> None:
     with home.lock("http://127.0.0.1:1"):
         running = home.running()
         assert running is not None and (running.pid, running.url) == (os.getpid(), "http://127.0.0.1:1")
-        with pytest.raises(Conflict, match=f"process {os.getpid()}, http://127.0.0.1:1"), home.lock("http://x"):
+        with (
+            pytest.raises(Conflict, match=f"process {os.getpid()}, http://127.0.0.1:1"),
+            home.lock("http://x"),
+        ):
             pass
     assert home.running() is None
     with home.lock("http://again"):
@@ -79,7 +82,9 @@ def test_a_home_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "credentials.json"
     opened = os.open
 
