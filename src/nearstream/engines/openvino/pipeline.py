@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 TOKENIZER_FILE = "openvino_tokenizer.xml"
 _WARM_UP = Options(max_new_tokens=2)
 _WARM_UP_ID = 0
+_SETTLE_S = 0.5
+_SETTLE_POLL_S = 0.002
+_UNUSABLE_KEPT = 256
 
 
 def load(wanted: Load) -> tuple[Batch, Loaded]:
@@ -90,6 +93,7 @@ class Batch:
         self._advances: list[Advance] = []
         self._failures: list[Failure] = []
         self._suspects: deque[Request] = deque()
+        self._unusable: dict[tuple[str | None, str | None], str] = {}
         self._last_run = 0
 
     @property
@@ -103,6 +107,7 @@ class Batch:
         prompt = np.frombuffer(frame.prompt, dtype="<i8")
         try:
             self._refuse_foreign(prompt)
+            self._refuse_unusable(frame.options)
             request = Request(frame.id, prompt, frame.options)
             if self._suspects and request.suspect:
                 self._suspects.append(request)
@@ -170,15 +175,39 @@ class Batch:
 
     def _recover(self, reason: str) -> None:
         """Go on after a step that raised. OpenVINO cannot, so all is dropped and the rest added again."""
+        self._settle()
+        for request, handle in tuple(self._handles.values()):
+            self._read(request, handle)
         for _, handle in self._handles.values():
             handle.cancel()
         split = split_after_fault([request for request, _ in self._handles.values()], reason)
         self._handles.clear()
+        if split.blamed is not None:
+            self._unusable[split.blamed.grammar] = reason
+            if len(self._unusable) > _UNUSABLE_KEPT:
+                del self._unusable[next(iter(self._unusable))]
         self._pipeline.step()
         self._failures += split.failures
         self._suspects += split.suspects
         for request in split.resumed:
             self._add(request)
+
+    def _settle(self) -> None:
+        """Wait for OpenVINO's sampling threads.
+
+        A step that raises leaves them at work on the other requests, and freeing those meanwhile crashes.
+        They are done when each request that was generating has its token.
+        """
+        sampled = [handle for request, handle in self._handles.values() if request.begun]
+        deadline = time.monotonic() + _SETTLE_S
+        while time.monotonic() < deadline and not all(handle.can_read() for handle in sampled):
+            time.sleep(_SETTLE_POLL_S)
+        time.sleep(_SETTLE_POLL_S * 10)
+
+    def _refuse_unusable(self, options: Options) -> None:
+        reason = self._unusable.get((options.json_schema, options.regex))
+        if reason is not None:
+            raise ValueError(f"the grammar cannot be used: {reason}")
 
     def _refuse_foreign(self, prompt: npt.NDArray[np.int64]) -> None:
         """OpenVINO reads beyond its embeddings for an id that the model has not."""

@@ -47,9 +47,19 @@ class Request:
         return told
 
     @property
+    def begun(self) -> bool:
+        """Whether a token has been made."""
+        return bool(self._made)
+
+    @property
+    def grammar(self) -> tuple[str | None, str | None]:
+        """The JSON schema or the regular expression that rules the output."""
+        return self._options.json_schema, self._options.regex
+
+    @property
     def constrained(self) -> bool:
         """Whether a grammar rules the output."""
-        return self._options.json_schema is not None or self._options.regex is not None
+        return self.grammar != (None, None)
 
     @property
     def suspect(self) -> bool:
@@ -80,6 +90,7 @@ class Split:
     resumed: tuple[Request, ...]
     suspects: tuple[Request, ...]
     failures: tuple[Failure, ...]
+    blamed: Request | None = None
 
 
 def split_after_fault(requests: Iterable[Request], reason: str) -> Split:
@@ -91,5 +102,6 @@ def split_after_fault(requests: Iterable[Request], reason: str) -> Split:
         return Split((), (), tuple(Failure(request.id, "failed", reason) for request in held))
     if len(suspects) > 1:
         return Split(innocent, suspects, ())
-    blamed = Failure(suspects[0].id, "invalid", f"the grammar cannot be used: {reason}")
-    return Split(innocent, (), (blamed,))
+    blamed = suspects[0]
+    failure = Failure(blamed.id, "invalid", f"the grammar cannot be used: {reason}")
+    return Split(innocent, (), (failure,), blamed)
