@@ -47,7 +47,7 @@ async def ensure(client: SageMakerClient, *, model: str, account: str, region: s
 
 
 async def until_ready(client: SageMakerClient, progress: Callable[[str], None]) -> None:
-    """Wait until `assistant` is InService and a replica of it is ready: it may be InService from an earlier run.
+    """Wait until `assistant` has a ready replica: InService it may be from an earlier run.
 
     Raises Unusable with its FailureReason when it cannot be started.
     """

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 
 class NearstreamError(Exception):
-    """Everything that nearstream raises on purpose. Its text is fit for a client: what was wanted, what came."""
+    """All that nearstream raises on purpose. Its text is fit for a client: what was wanted, what came."""
 
 
 class Invalid(NearstreamError):

@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an answer says of itself: its id, the model it names, when it was made (seconds since the epoch)."""
+    """What an answer says of itself: its id, its model's name, when it was made (seconds since the epoch)."""
 
     id: str
     model: str
