@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,8 +60,11 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     account = Account(credentials.account, credentials.region)
     wake = asyncio.Event()
     pool = Pool(random=random.random, clock=clock)
-    deployer = LocalDeployer(home.path, environment=inherited_environment(), clock=clock, notify=wake.set)
-    desire = partial(desired, read_image=read_image, aliases=dict(settings.aliases))
+    environment = inherited_environment() | {"NEARSTREAM_HOME": str(home.path)}
+    deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
+    # The model that the site itself was told to run stands for itself, whatever the patterns say.
+    aliases = (*settings.aliases, (settings.model, settings.model))
+    desire = partial(desired, read_image=read_image, aliases=aliases)
     async with Store.open(settings.database or home.database) as store, deployer, Upstreams() as upstreams:
         calls = operations(store, account, clock)
         control = Control(await asyncio.to_thread(service.load, "sagemaker", calls), calls)
@@ -130,14 +133,11 @@ class ServeOptions:
     uds: Path | None
 
 
-async def model_server(
-    options: ServeOptions, container: ContainerSettings, home: Home, aliases: Sequence[tuple[str, str]]
-) -> None:
+async def model_server(options: ServeOptions, container: ContainerSettings, home: Home) -> None:
     """Serve one model until SIGTERM. Raises Unusable for a model or an address that cannot be used."""
     model = await resolve(
         options.model,
         cache=home.cache,
-        aliases=aliases,
         progress=lambda text: log.info("preparing the model", progress=text),
     )
     if options.model_id != model.name:

@@ -14,7 +14,17 @@ EXIT_CODES: dict[type[NearstreamError], int] = {Unusable: 3, Conflict: 4, Missin
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
-COMMANDS = ("up", "down", "status", "logs", "env", "invoke", "chat", "serve", "convert")
+COMMANDS = {
+    "up": "Start everything and create the endpoint `assistant`.",
+    "down": "Stop the front door and its replicas.",
+    "status": "Show endpoints and replicas.",
+    "logs": "Print the container logs of an endpoint.",
+    "env": "Print variables that point AWS code here.",
+    "invoke": "Stream one answer, with its TTFT.",
+    "chat": "Talk with an endpoint.",
+    "serve": "Run one model server.",
+    "convert": "Turn a checkpoint into what the engine loads.",
+}
 
 
 def build() -> App:
@@ -25,8 +35,8 @@ def build() -> App:
         version=version("nearstream"),
         default_parameter=None,
     )
-    for name in COMMANDS:
-        app.command(f"nearstream.cli.{name}:{name}", name=name)
+    for name, says in COMMANDS.items():
+        app.command(f"nearstream.cli.{name}:{name}", name=name, help=says)
     return app
 
 

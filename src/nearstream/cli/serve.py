@@ -52,4 +52,4 @@ def serve(
         uds=uds,
     )
     settings = load({"home": home})
-    uvloop.run(model_server(options, container, Home(settings.home), settings.aliases))
+    uvloop.run(model_server(options, container, Home(settings.home)))

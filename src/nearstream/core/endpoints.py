@@ -67,7 +67,7 @@ class EndpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """CreateEndpoint's record. `config` names the configuration in force; `variants` and `models` are its copy.
+    """CreateEndpoint's record. `config` is what is in force; `variants` and `models` are its copy.
 
     The copy is what runs: deleting the configuration or the model does not touch a live endpoint.
     """

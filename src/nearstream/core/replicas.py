@@ -21,8 +21,9 @@ class ReplicaState(StrEnum):
 class ReplicaSpec:
     """What a replica should be; two replicas with equal specs are interchangeable.
 
-    `model` is what `nearstream serve` takes: "builtin", a directory, a GGUF file or a hub id; `requested_model`
-    is the id the user named before aliases. `environment` is the container's, as the user gave it: never logged.
+    `model` is what `nearstream serve` takes: "builtin", a directory, a GGUF file or a hub id;
+    `requested_model` is the id the user named before aliases. `environment` is the container's, as the user
+    gave it: never logged.
     """
 
     endpoint: str

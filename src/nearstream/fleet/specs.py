@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from nearstream.core.aliases import Aliases, apply_aliases
 from nearstream.core.endpoints import Container, Endpoint, Model, ProductionVariant
 from nearstream.core.errors import NearstreamError, Unusable
 from nearstream.core.replicas import Persona, ReplicaSpec
 
-ANY_MODEL = "*"
 DEFAULT_STARTUP_TIMEOUT_S = 600.0
 
 # Where a container's environment names its model, by persona; the first that is there counts.
@@ -39,7 +39,7 @@ class Desired:
     problem: str | None = None
 
 
-def desired(endpoint: Endpoint, *, read_image: ReadImage, aliases: Mapping[str, str]) -> Desired:
+def desired(endpoint: Endpoint, *, read_image: ReadImage, aliases: Aliases) -> Desired:
     """What `endpoint` wants; never raises for what its models say."""
     models = {model.name: model for model in endpoint.models}
     try:
@@ -63,11 +63,11 @@ def spec_for(
     model: Model | None,
     *,
     read_image: ReadImage,
-    aliases: Mapping[str, str],
+    aliases: Aliases,
 ) -> ReplicaSpec:
     """The spec of the variant's replicas: those of its model's first container. Raises Unusable.
 
-    `aliases` maps the model id that a container asks for to the model that runs; "*" stands for any id.
+    `aliases` say which model runs for the id that a container asks for.
     """
     if model is None or not model.containers:
         raise Unusable(f"The production variant {variant.name} has no model: give it a ModelName.")
@@ -79,7 +79,8 @@ def spec_for(
             "use an image of one of them."
         )
     requested = _requested_model(container, persona)
-    if not requested and ANY_MODEL not in aliases:
+    runs = apply_aliases(requested, aliases)
+    if not runs:
         raise Unusable(
             "The container's environment does not say which model to run: "
             f'set {_MODEL_ID_KEYS[persona][0]}, or start nearstream with an alias "*" for any model.'
@@ -91,7 +92,7 @@ def spec_for(
         container=container.hostname or "primary",
         persona=persona,
         version=version,
-        model=aliases.get(requested) or aliases.get(ANY_MODEL) or requested,
+        model=runs,
         requested_model=requested or model.name,
         environment=container.environment,
         startup_timeout_s=variant.startup_timeout_s or DEFAULT_STARTUP_TIMEOUT_S,

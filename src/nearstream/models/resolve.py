@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from nearstream.core.errors import Unusable
@@ -19,16 +17,10 @@ from nearstream.models.hub import HubId, Progress, fetch, parse_hub_id
 _KEY_DIGITS = 16
 
 
-def apply_aliases(requested: str, aliases: Iterable[tuple[str, str]]) -> str:
-    """The name that `requested` stands for: the first alias that matches, else itself. "*" matches any."""
-    return next((target for name, target in aliases if fnmatchcase(requested, name)), requested)
-
-
 async def resolve(
     name: str,
     *,
     cache: Path,
-    aliases: Iterable[tuple[str, str]] = (),
     weights: WeightFormat = "fp16",
     progress: Progress = lambda _: None,
 ) -> ModelDirectory:
@@ -36,12 +28,11 @@ async def resolve(
 
     The result is of a kind that an engine loads. Raises Unusable with the one reason why not.
     """
-    wanted = apply_aliases(name, aliases)
-    model, identity = _local(wanted), None
+    model, identity = _local(name), None
     if model is None:
-        hub_id = parse_hub_id(wanted)
+        hub_id = parse_hub_id(name)
         if hub_id is None:
-            raise Unusable(f"there is no model {wanted!r}: it is no path here, no hub id, and not {NAME!r}")
+            raise Unusable(f"there is no model {name!r}: it is no path here, no hub id, and not {NAME!r}")
         model, identity = await _from_hub(hub_id, progress)
     if model.kind == "gguf":
         return await asyncio.to_thread(_with_tokenizer, model, cache)

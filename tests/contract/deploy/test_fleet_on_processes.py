@@ -80,7 +80,7 @@ def now() -> float:
 
 
 def desire(of: Endpoint) -> Desired:
-    return desired(of, read_image=lambda image: (image, ""), aliases={})
+    return desired(of, read_image=lambda image: (image, ""), aliases=())
 
 
 def on_uvloop(test: Callable[[Path], Awaitable[None]], home: Path) -> None:

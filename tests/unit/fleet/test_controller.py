@@ -95,7 +95,7 @@ class Site:
 
 
 def desire(of: Endpoint) -> Desired:
-    aliases = {"tiiuae/falcon-7b-instruct": "builtin"}
+    aliases = [("tiiuae/falcon-7b-instruct", "builtin")]
     return desired(of, read_image=lambda image: (image, "0.9.3"), aliases=aliases)
 
 

@@ -20,11 +20,13 @@ def read_image(image: str) -> tuple[str, str]:
 
 
 def made(of: Model | None, aliases: Mapping[str, str] | None = None) -> ReplicaSpec:
-    return spec_for(endpoint(), VARIANT, of, read_image=read_image, aliases=aliases or {})
+    return spec_for(endpoint(), VARIANT, of, read_image=read_image, aliases=tuple((aliases or {}).items()))
 
 
 def problem(of: Model, aliases: Mapping[str, str] | None = None) -> str:
-    wanted = desired(replace(endpoint(), models=(of,)), read_image=read_image, aliases=aliases or {})
+    wanted = desired(
+        replace(endpoint(), models=(of,)), read_image=read_image, aliases=tuple((aliases or {}).items())
+    )
     assert wanted.wanted == ()
     assert wanted.problem is not None
     return wanted.problem
@@ -75,7 +77,7 @@ def test_a_variant_without_a_model_is_a_problem() -> None:
 
 def test_every_variant_gets_its_own_replicas() -> None:
     variants = (replace(VARIANT, instances=2), replace(VARIANT, name="B", startup_timeout_s=60.0))
-    wanted = desired(endpoint(variants=variants), read_image=read_image, aliases={"*": "builtin"}).wanted
+    wanted = desired(endpoint(variants=variants), read_image=read_image, aliases=[("*", "builtin")]).wanted
     assert [(one.spec.variant, one.instances, one.spec.startup_timeout_s) for one in wanted] == [
         ("AllTraffic", 2, 600.0),
         ("B", 1, 60.0),
@@ -88,7 +90,7 @@ def test_the_first_container_and_its_host_name_count() -> None:
 
 
 def test_desired_is_a_value() -> None:
-    assert desired(endpoint(), read_image=read_image, aliases={}) == desired(
-        endpoint(), read_image=read_image, aliases={}
+    assert desired(endpoint(), read_image=read_image, aliases=()) == desired(
+        endpoint(), read_image=read_image, aliases=()
     )
-    assert isinstance(desired(endpoint(), read_image=read_image, aliases={}), Desired)
+    assert isinstance(desired(endpoint(), read_image=read_image, aliases=()), Desired)

@@ -5,18 +5,7 @@ from tests.unit.models.test_directory import CONFIG, write
 
 from nearstream.core.errors import Unusable
 from nearstream.models.hub import HubId, parse_hub_id
-from nearstream.models.resolve import apply_aliases, resolve
-
-
-def test_the_first_alias_that_matches_counts():
-    aliases = [("tiiuae/falcon-7b-instruct", "small"), ("meta-llama/*", "llama"), ("*", "builtin")]
-    assert apply_aliases("tiiuae/falcon-7b-instruct", aliases) == "small"
-    assert apply_aliases("meta-llama/Llama-3-8B", aliases) == "llama"
-    assert apply_aliases("anything", aliases) == "builtin"
-
-
-def test_without_an_alias_a_name_stands_for_itself():
-    assert apply_aliases("org/name", [("other", "builtin")]) == "org/name"
+from nearstream.models.resolve import resolve
 
 
 @pytest.mark.parametrize(
@@ -39,7 +28,7 @@ async def test_a_folder_is_found_by_its_path(tmp_path):
     (tmp_path / "openvino_model.xml").write_text("<net/>")
     (tmp_path / "openvino_model.bin").write_bytes(b"")
     write(tmp_path, config=CONFIG, tokenizer={})
-    model = await resolve("any", cache=tmp_path / "cache", aliases=[("*", str(tmp_path))])
+    model = await resolve(str(tmp_path), cache=tmp_path / "cache")
     assert (model.kind, model.path) == ("ir", tmp_path)
 
 
