@@ -37,6 +37,8 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	    -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --group bootstrap -o requirements-bootstrap.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
+	    --no-annotate src/nearstream/models/convert-requirements.in -o src/nearstream/models/convert-requirements.lock
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

@@ -27,7 +27,7 @@ from nearstream.models.hub import Progress
 WeightFormat = Literal["fp16", "int8", "int4"]
 
 TORCH = "torch==2.13.0"
-_REQUIREMENTS = "convert-requirements.txt"
+_REQUIREMENTS = "convert-requirements.lock"
 _COMPLETE = "complete"
 _KEY_DIGITS = 16
 _LOCK_POLL_S = 0.2
@@ -69,7 +69,9 @@ class Converter:
             # torch first and alone: pip's own configuration decides which build of it comes.
             await _step("the converter cannot be installed", progress, [*pip, TORCH])
             await _step(
-                "the converter cannot be installed", progress, [*pip, "--no-deps", "-r", requirements()]
+                "the converter cannot be installed",
+                progress,
+                [*pip, "--no-deps", "--require-hashes", "-r", requirements()],
             )
             complete.touch()
 

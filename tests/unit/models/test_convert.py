@@ -146,6 +146,6 @@ async def test_cancelling_ends_the_program_and_cleans_up(converter, model):
 
 
 def test_every_requirement_is_pinned_and_torch_is_not_among_them():
-    lines = [line for line in requirements().read_text().splitlines() if line and not line.startswith("#")]
-    assert all("==" in line for line in lines)
+    lines = [line for line in requirements().read_text().splitlines() if line[:1].isalnum()]
+    assert lines and all("==" in line for line in lines)
     assert not [line for line in lines if line.startswith(("torch", "torchvision", "nvidia"))]
