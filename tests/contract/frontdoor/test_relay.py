@@ -1,0 +1,277 @@
+"""The front door before a stand-in replica: what it passes on, and what it says when the replica fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.e2e.conftest import free_port
+
+from nearstream.client.sagemaker import CallFailed, SageMakerClient
+from nearstream.config.home import Credentials
+from nearstream.core.endpoints import Endpoint, EndpointStatus, ProductionVariant
+from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
+from nearstream.fleet.pool import Pool
+from nearstream.fleet.snapshot import Fleet
+from nearstream.frontdoor import relay as relay_module
+from nearstream.frontdoor.door import Control, FrontDoor
+from nearstream.frontdoor.listener import listening
+from nearstream.frontdoor.relay import Relay
+from nearstream.frontdoor.upstream import Upstreams
+from nearstream.frontdoor.view import SiteView
+from nearstream.services import runtime
+from nearstream.wire.aws import service
+from nearstream.wire.aws.arn import Account
+from nearstream.wire.aws.credentials import Credential
+from nearstream.wire.aws.sigv4 import Verifier
+
+KEYS = Credentials("123456789012", "us-east-1", "AKIATEST", "secret")
+EVENTS = [b"data: %d\n\n" % number for number in range(40)]
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Stand:
+    """A front door and its one replica, whose side of the wire a test plays."""
+
+    client: SageMakerClient
+    url: str
+    session: aiohttp.ClientSession
+    pool: Pool
+    heads: list[bytes] = field(default_factory=list)
+
+    async def parts(self, body: bytes = b"{}") -> list[bytes]:
+        return [part async for part in self.client.stream("e", body)]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def fleet(path: Path, *, status: EndpointStatus = EndpointStatus.IN_SERVICE) -> Fleet:
+    variant = ProductionVariant("AllTraffic", "m")
+    endpoint = Endpoint("e", "arn", "c", status, 0.0, 0.0, (variant,), ())
+    spec = ReplicaSpec("e", "AllTraffic", "c", "primary", "tgi", "3.3.6", "builtin", "builtin")
+    replica = Replica("r", spec, ReplicaState.READY, str(path), 1, 0.0)
+    return Fleet.of([endpoint], [replica], time.time())
+
+
+@asynccontextmanager
+async def stand(folder: Path, talk: Talk) -> AsyncIterator[Stand]:
+    """Each call to the replica is answered by `talk`, which gets the connection after the request's head."""
+    path, port = folder / "r.sock", free_port()
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            await talk(reader, writer)
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+    pool = Pool(random=random.random, clock=time.time)
+    pool.update(fleet(path))
+    account = Account(KEYS.account, KEYS.region)
+    url = f"http://127.0.0.1:{port}"
+    async with await asyncio.start_unix_server(serve, path), Upstreams() as upstreams:
+        door = FrontDoor(
+            verifier=Verifier(
+                {KEYS.access_key: Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)}.get
+            ),
+            clock=time.time,
+            control=Control(service.load("sagemaker", {"ListModels"}), {}),
+            relay=Relay(pool, upstreams, runtime.Site(account)),
+            site=runtime.Site(account),
+            view=SiteView(pool, account, url, "0"),
+        )
+        async with (
+            listening(door.handle, host="127.0.0.1", port=port, grace_s=0.1),
+            aiohttp.ClientSession() as session,
+        ):
+            yield Stand(SageMakerClient(url, KEYS, session), url, session, pool, heads)
+
+
+async def test_each_chunk_of_the_replica_is_one_part_however_its_bytes_are_cut(tmp_path: Path) -> None:
+    cuts = random.Random(1)
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = HEAD + b"".join(map(chunk, EVENTS)) + b"0\r\n\r\n"
+        while data:
+            size = cuts.randint(1, 60)
+            writer.write(data[:size])
+            await writer.drain()
+            await asyncio.sleep(0)
+            data = data[size:]
+
+    async with stand(tmp_path, talk) as made:
+        assert await made.parts() == EVENTS
+
+
+async def test_a_part_leaves_before_the_next_is_made(tmp_path: Path) -> None:
+    seen = asyncio.Event()
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+        await seen.wait()
+        writer.write(chunk(b"second") + b"0\r\n\r\n")
+
+    async with stand(tmp_path, talk) as made:
+        parts = []
+        async for part in made.client.stream("e", b"{}"):
+            parts.append(part)
+            seen.set()
+        assert parts == [b"first", b"second"]
+
+
+async def test_a_replica_that_breaks_mid_stream_ends_in_an_exception_frame(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first") + b"ff\r\nhalf a chu")
+        await writer.drain()
+
+    async with stand(tmp_path, talk) as made:
+        stream = made.client.stream("e", b"{}")
+        assert await anext(stream) == b"first"
+        with pytest.raises(CallFailed) as caught:
+            await anext(stream)
+        assert caught.value.code == "ModelStreamError"
+        assert "closed the connection" in caught.value.message
+
+
+async def test_a_stream_that_takes_too_long_ends_in_an_exception_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "STREAM_TIMEOUT_S", 0.2)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+        await reader.read(10)
+        await reader.read(10)
+
+    async with stand(tmp_path, talk) as made:
+        with pytest.raises(CallFailed, match="did not complete sending the inference response") as caught:
+            await made.parts()
+        assert caught.value.code == "ModelStreamError"
+
+
+async def test_a_refusal_of_the_replica_is_a_model_error_with_its_words(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 422 No\r\nContent-Length: 9\r\n\r\nbad input")
+
+    async with stand(tmp_path, talk) as made:
+        with pytest.raises(CallFailed, match=r'client error \(422\) from primary with message "bad input"'):
+            await made.parts()
+
+
+async def test_a_replica_that_cannot_be_reached_is_tried_again_and_then_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "READY_WAIT_S", 0.0)
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Close without a word."""
+
+    async with stand(tmp_path, talk) as made:
+        with pytest.raises(CallFailed, match="No replica of the endpoint e is ready") as caught:
+            await made.parts()
+        assert caught.value.code == "ServiceUnavailable"
+
+
+async def test_a_client_that_leaves_closes_the_replicas_connection(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+        while await reader.read(100):
+            pass
+        left.set()
+
+    async with stand(tmp_path, talk) as made:
+        stream = made.client.stream("e", b"{}")
+        assert await anext(stream) == b"first"
+        assert made.pool.in_flight("r") == 1
+        await stream.aclose()
+        async with asyncio.timeout(5):
+            await left.wait()
+        assert made.pool.in_flight("r") == 0
+
+
+async def test_the_replica_gets_the_callers_headers_and_none_of_its_signature(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"x") + b"0\r\n\r\n")
+
+    async with stand(tmp_path, talk) as made:
+        await made.parts()
+        head = made.heads[0].lower()
+        assert b"content-type: application/json" in head
+        assert b"authorization" not in head and b"x-amz" not in head
+
+
+async def test_a_body_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError
+
+    async with stand(tmp_path, talk) as made:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(made.url.rsplit(":", 1)[1]))
+        writer.write(b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+        answer = await reader.readuntil(b"}")
+        writer.close()
+    assert b" 413 " in answer.splitlines()[0] and b"ValidationError" in answer
+
+
+async def test_an_unsigned_call_is_refused(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError
+
+    async with stand(tmp_path, talk) as made:
+        for method, path in (
+            ("POST", "/endpoints/e/invocations"),
+            ("GET", "/nearstream/status"),
+            ("POST", "/"),
+        ):
+            async with made.session.request(method, made.url + path, data=b"{}") as answer:
+                assert answer.status == 403
+                assert "MissingAuthenticationToken" in answer.headers.get(
+                    "x-amzn-ErrorType", answer.headers.get("x-amzn-errortype", "")
+                )
+
+
+async def test_a_bug_of_ours_shows_its_id_and_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a detail of ours")
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(SiteView, "endpoint", broken)
+    async with stand(tmp_path, talk) as made:
+        with pytest.raises(CallFailed) as caught:
+            await made.parts()
+    assert caught.value.code == "InternalFailure"
+    assert "detail" not in caught.value.message and "id " in caught.value.message
+
+
+async def test_garbage_instead_of_http_closes_the_connection(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError
+
+    async with stand(tmp_path, talk) as made:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(made.url.rsplit(":", 1)[1]))
+        writer.write(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        answer = await reader.read(4096)
+        writer.close()
+        assert b" 400 " in answer.splitlines()[0] and b"Traceback" not in answer
+        async with made.session.get(made.url + "/health") as health:
+            assert json.loads(await health.read())["endpoints"] == {"e": "InService"}
