@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -18,6 +19,9 @@ import boto3
 import psutil
 import pytest
 from botocore.config import Config
+
+from nearstream.cli.connection import connect
+from nearstream.config.home import Home
 
 START_TIMEOUT_S = 120
 
@@ -44,6 +48,7 @@ class Site:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start and return once the first answer came."""
@@ -79,7 +84,9 @@ class Site:
                 self.process.wait()
 
     def environment(self) -> dict[str, str]:
-        return json.loads(nearstream("env", "--json", home=self.home).stdout)
+        if not self.variables:
+            self.variables = json.loads(nearstream("env", "--json", home=self.home).stdout)
+        return self.variables
 
     def client(self, service: str, **changes: str) -> Any:
         keys = self.environment() | changes
@@ -93,7 +100,13 @@ class Site:
         )
 
     def status(self) -> dict[str, Any]:
-        return json.loads(nearstream("status", "--json", home=self.home).stdout)
+        """What `nearstream status --json` prints, without the time that a process takes to start."""
+
+        async def ask() -> dict[str, Any]:
+            async with connect(Home(self.home)) as client:
+                return await client.status()
+
+        return asyncio.run(ask())
 
     def replicas(self, endpoint: str = "assistant") -> list[dict[str, Any]]:
         found = [each for each in self.status()["endpoints"] if each["name"] == endpoint]

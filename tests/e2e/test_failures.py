@@ -127,11 +127,20 @@ def test_nothing_but_loopback_is_listened_on(site: Site) -> None:
         assert path.stat().st_mode & 0o077 == 0 or path.parent.stat().st_mode & 0o077 == 0, path
 
 
-@pytest.mark.parametrize("words", [["invoke", "assistant", "What is a token?"], ["logs", "assistant"]])
+@pytest.mark.parametrize(
+    "words", [["invoke", "assistant", "What is a token?"], ["logs", "assistant"], ["status"], ["env"]]
+)
 def test_a_command_prints_text(site: Site, words: list[str]) -> None:
     done = nearstream(*words, home=site.home)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("words", [["invoke", "assistant", "Hi"], ["status"], ["env"]])
+def test_a_command_prints_json_for_scripts(site: Site, words: list[str]) -> None:
+    done = nearstream(*words, "--json", home=site.home)
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
 
 
 def test_a_conversation_in_the_terminal_remembers_its_turns(site: Site) -> None:
