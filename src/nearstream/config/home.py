@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from pathlib import Path
 import msgspec
 
 from nearstream.core.errors import Conflict, Missing, Unusable
+
+# What a start writes at least: the database with its journal, the first log.
+FREE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,18 @@ class Home:
         return self.path / "frontdoor.lock"
 
     def create(self) -> None:
-        """Make the folder, for its owner alone. Raises Unusable."""
+        """Make the folder, for its owner alone. Raises Unusable, also when its disk is full."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
+            free_bytes = shutil.disk_usage(self.path).free
         except OSError as error:
             raise Unusable(f"The home folder {self.path} cannot be made: {error.strerror}.") from error
+        if free_bytes < FREE_BYTES:
+            raise Unusable(
+                f"The disk of the home folder {self.path} is full: {free_bytes // 1024} KiB are free, "
+                f"{FREE_BYTES // 1024} KiB are needed for state and logs. Free some, or choose another --home."
+            )
 
     def credentials(self) -> Credentials:
         """The identity made at first start. Raises Missing when nothing was started on this home yet."""

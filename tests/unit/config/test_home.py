@@ -81,6 +81,15 @@ def test_a_home_that_cannot_be_made_says_why(tmp_path: Path) -> None:
         Home(tmp_path / "file" / "home").create()
 
 
+def test_a_full_disk_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 4096}))
+    with pytest.raises(Unusable, match="is full: 4 KiB are free"):
+        Home(tmp_path / "home").create()
+    assert list((tmp_path / "home").iterdir()) == []
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
