@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import string
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from nearstream.core.errors import Conflict, Missing, Unusable
 
 # What a start writes at least: the database with its journal, the first log.
 FREE_BYTES = 8 * 1024 * 1024
+LOCK_TRIES = 5
+LOCK_WAIT_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ class Home:
         if free_bytes < FREE_BYTES:
             raise Unusable(
                 f"The disk of the home folder {self.path} is full: {free_bytes // 1024} KiB are free, "
-                f"{FREE_BYTES // 1024} KiB are needed for state and logs. Free some, or choose another --home."
+                f"{FREE_BYTES // 1024} KiB are needed for state and logs. "
+                f"Free some, or choose another --home."
             )
 
     def credentials(self) -> Credentials:
@@ -114,15 +118,13 @@ class Home:
         """Hold the home for this process; the lock falls with it, however it ends. Raises Conflict."""
         descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not _locked(descriptor):
                 other = self.running()
                 who = f"process {other.pid}, {other.url}" if other else "another process"
                 raise Conflict(
                     f"nearstream is already running on {self.path} ({who}). "
                     f"Stop it with `nearstream down --home {self.path}`, or give this one its own --home."
-                ) from error
+                )
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, msgspec.json.encode(Running(pid=os.getpid(), url=url)), 0)
             yield
@@ -145,6 +147,18 @@ class Home:
         finally:
             os.close(descriptor)
         return None
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the lock is ours now; one that another only looks at, as `running` does, is free in a moment."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(LOCK_WAIT_S)
+        else:
+            return True
+    return False
 
 
 def write_private(path: Path, data: bytes) -> None:
