@@ -150,7 +150,7 @@ class Home:
 
 
 def _locked(descriptor: int) -> bool:
-    """Whether the lock is ours now; one that another only looks at, as `running` does, is free in a moment."""
+    """Whether the lock is ours now; one that `running` only looks at is free again in a moment."""
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
