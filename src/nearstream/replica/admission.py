@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nearstream.core.errors import Overloaded
+from nearstream.core.errors import NearstreamError, Overloaded
 
 
 class Admission:
-    """Counts the calls under way. Nobody waits here: the engine's own queue is the only one."""
+    """Counts the calls under way. Nobody waits here: places in the batch are what one waits for.
 
-    def __init__(self, limit: int) -> None:
+    `on_failure` hears what ends a call early, also where its client is told inside a stream.
+    """
+
+    def __init__(self, limit: int, *, on_failure: Callable[[NearstreamError], None]) -> None:
         self._limit = limit
+        self._on_failure = on_failure
         self.under_way = 0
 
     @contextmanager
     def enter(self) -> Iterator[None]:
         """Raises Overloaded when `limit` calls are inside."""
-        if self.under_way >= self._limit:
-            raise Overloaded(f"{self._limit} calls are under way, the most this server takes")
-        self.under_way += 1
         try:
-            yield
-        finally:
-            self.under_way -= 1
+            if self.under_way >= self._limit:
+                raise Overloaded(f"{self._limit} calls are under way, the most this server takes")
+            self.under_way += 1
+            try:
+                yield
+            finally:
+                self.under_way -= 1
+        except NearstreamError as error:
+            self._on_failure(error)
+            raise

@@ -12,6 +12,7 @@ from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.answer import prompt_text
 from nearstream.replica.edge import failures_in_json, key_checked, on_every_response
 from nearstream.replica.info import info, templated, tokens
+from nearstream.replica.operation import Operation
 from nearstream.replica.reply import Desk, refuse, reply
 from nearstream.wire.dialects import openai, tgi
 from nearstream.wire.dialects.dialect import Draft
@@ -21,7 +22,7 @@ from nearstream.wire.dialects.terms import Terms
 Reader = Callable[[bytes], Draft]
 
 
-def build_app(desk: Desk) -> web.Application:
+def build_app(desk: Desk, operation: Operation) -> web.Application:
     """The application around a desk; the model may come later."""
     settings = desk.settings
     terms = settings.terms
@@ -29,8 +30,10 @@ def build_app(desk: Desk) -> web.Application:
         client_max_size=terms.limits.payload_limit_bytes,
         middlewares=[key_checked(settings.api_key), failures_in_json],
     )
-    app.on_response_prepare.append(on_every_response(settings.cors_allow_origin))
+    app.on_response_prepare.append(on_every_response(settings.cors_allow_origins))
     pages = Pages(desk)
+    app.router.add_get("/metrics", operation.metrics)
+    app.router.add_post("/abort/{request_id}", operation.abort)
     app.router.add_get("/info", pages.info)
     app.router.add_get("/v1/models", pages.models)
     app.router.add_post("/tokenize", pages.tokenize)
@@ -38,7 +41,7 @@ def build_app(desk: Desk) -> web.Application:
     for path in ("/", "/health", "/ping"):
         app.router.add_get(path, pages.health)
     for path, reader in readers(terms, messages_api=settings.messages_api).items():
-        app.router.add_post(path, _generation(desk, reader))
+        app.router.add_post(path, operation.counted(_generation(desk, reader)))
     return app
 
 

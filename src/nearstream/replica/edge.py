@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from hmac import compare_digest
 
 import structlog
@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError
+from nearstream.replica.operation import REQUEST_ID
 from nearstream.replica.reply import refuse
 from nearstream.wire.dialects.refusals import INCOMPLETE, Refusal
 
@@ -50,11 +51,18 @@ async def failures_in_json(request: web.Request, handler: Handler) -> web.Stream
         return _response(INCOMPLETE)
 
 
-def on_every_response(origin: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Headers: who may read it; and no word on the software beneath."""
+def on_every_response(
+    origins: Sequence[str],
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Headers: which call it answers; what pages may read it; and no word on the software beneath."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Access-Control-Allow-Origin"] = origin
+        asked = request.headers.get("Origin", "")
+        response.headers["Access-Control-Allow-Origin"] = asked if asked in origins else origins[0]
+        if len(origins) > 1:
+            response.headers["Vary"] = "Origin"
+        if REQUEST_ID in request:
+            response.headers["x-request-id"] = request[REQUEST_ID]
         response.headers.popall("Server", None)
 
     return add

@@ -22,9 +22,15 @@ from nearstream.core.ports import Engine
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances
 from nearstream.replica.app import build_app
+from nearstream.replica.batch import Batch
+from nearstream.replica.calls import Calls, note
+from nearstream.replica.info import batch_tokens
+from nearstream.replica.operation import Operation
 from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.reply import Desk
+from nearstream.replica.scheduled import ScheduledEngine
 from nearstream.replica.settings import ServerSettings
+from nearstream.telemetry.tgi import TgiMetrics
 from nearstream.text.template import load_template
 from nearstream.text.tokenizer import load_tokenizer
 
@@ -47,9 +53,9 @@ async def serve(
     `on_listening` gets the addresses: `http://host:port`, `unix:/path`. Raises Unusable for a model or an
     address that cannot be used, and what the factory raises.
     """
-    readiness = Readiness()
+    readiness, operation = Readiness(), _operation(settings)
     runner = web.AppRunner(
-        build_app(_desk(settings, readiness)),
+        build_app(_desk(settings, readiness), operation),
         handler_cancellation=True,  # a client that leaves cancels its answer, even between tokens
         handle_signals=False,
         access_log=None,
@@ -60,7 +66,9 @@ async def serve(
         async with _listening(runner, settings) as addresses, _stopped(stop) as stopped:
             on_listening(addresses)
             async with asyncio.TaskGroup() as tasks:
-                holder = tasks.create_task(_hold(settings, engine_factory, readiness, on_ready))
+                holder = tasks.create_task(
+                    _hold(settings, engine_factory, readiness, operation.batch, on_ready)
+                )
                 await stopped.wait()
                 _log.info("draining", grace_s=settings.grace_s)
                 readiness.drain()
@@ -76,24 +84,38 @@ def _desk(settings: ServerSettings, readiness: Readiness) -> Desk:
     return Desk(
         settings=settings,
         readiness=readiness,
-        admission=Admission(settings.terms.limits.max_concurrent_requests),
+        admission=Admission(settings.terms.limits.max_concurrent_requests, on_failure=note),
         chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
         clock=time.perf_counter,
         new_id=lambda: secrets.token_hex(12),
     )
 
 
+def _operation(settings: ServerSettings) -> Operation:
+    limits = settings.terms.limits
+    metrics = TgiMetrics(max_input_tokens=limits.max_input_tokens, max_total_tokens=limits.max_total_tokens)
+    batch = Batch(
+        max_size=settings.max_batch_size,
+        max_tokens=settings.max_batch_tokens,
+        # Every admitted call may ask for several answers at once.
+        max_waiting=limits.max_concurrent_requests * max(limits.max_best_of, limits.max_client_batch_size),
+    )
+    calls = Calls(metrics, time.perf_counter, lambda: secrets.token_hex(12))
+    return Operation(calls, batch, max_tokens=batch_tokens(settings))
+
+
 async def _hold(
     settings: ServerSettings,
     engine_factory: EngineFactory,
     readiness: Readiness,
+    batch: Batch,
     on_ready: Callable[[], None],
 ) -> None:
     """Keep the engine open until cancelled."""
     tokenizer = await asyncio.to_thread(load_tokenizer, settings.model_directory)
     template = load_template(settings.model_directory, tokenizer.special)
     async with engine_factory() as engine:
-        readiness.open(ServedModel(engine, tokenizer, template))
+        readiness.open(ServedModel(ScheduledEngine(engine, batch), tokenizer, template))
         on_ready()
         await asyncio.Event().wait()
 

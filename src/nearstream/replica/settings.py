@@ -26,7 +26,11 @@ class ServerSettings:
     stall_s: float = 60.0
     """How long a client may take nothing of its answer before its connection is ended."""
     api_key: str | None = None
-    cors_allow_origin: str = "*"
+    cors_allow_origins: tuple[str, ...] = ("*",)
+    max_batch_size: int | None = None
+    """Requests that generate at once; None: as many as are admitted."""
+    max_batch_tokens: int | None = None
+    """Tokens, prompts and answers, that these may come to hold together; None: not limited here."""
     messages_api: bool = False
     """MESSAGES_API_ENABLED: /invocations takes conversations (TGI 1.4 to 2.3)."""
     model_sha: str | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nearstream.core.generation import Finish
 from nearstream.core.ports import Clock
+from nearstream.replica.calls import current
 
 
 class Timings:
-    """Started with the call. Waiting inside the engine counts as inference: only it could tell."""
+    """Started with the call."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -21,12 +22,13 @@ class Timings:
     def headers(self, finish: Finish) -> dict[str, str]:
         """Integer milliseconds, except for x-compute-time in seconds."""
         ended_s = self._clock()
-        inference_s = ended_s - self._prepared_s
+        queued_s = current().queued_s
+        inference_s = ended_s - self._prepared_s - queued_s
         return {
             "x-compute-time": f"{ended_s - self._started_s:.6f}",
             "x-total-time": _ms(ended_s - self._started_s),
             "x-validation-time": _ms(self._prepared_s - self._started_s),
-            "x-queue-time": "0",
+            "x-queue-time": _ms(queued_s),
             "x-inference-time": _ms(inference_s),
             "x-time-per-token": _ms(inference_s / max(finish.generated_tokens, 1)),
             "x-prompt-tokens": str(finish.prompt_tokens),

@@ -1,0 +1,95 @@
+"""Who generates at once: as many requests and tokens as there is room for; the others wait in line."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import IntEnum
+
+from nearstream.core.errors import Overloaded
+
+_Waiter = tuple["Priority", int, int, asyncio.Future[None]]
+
+
+class Priority(IntEnum):
+    """Who goes first; equals go in the order in which they came."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+class Batch:
+    """At most `max_size` requests, together at most `max_tokens` of prompt and answer; None: no limit.
+
+    `max_waiting` may wait for a place. The first in line is never passed by one behind it that is smaller.
+    """
+
+    def __init__(self, *, max_size: int | None, max_tokens: int | None, max_waiting: int) -> None:
+        self._max_size = max_size
+        self._max_tokens = max_tokens
+        self._max_waiting = max_waiting
+        self._line: list[_Waiter] = []
+        self._arrivals = itertools.count()
+        self.size = 0
+        """Requests that have a place."""
+        self.tokens = 0
+        """Tokens that these may come to hold."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests in line."""
+        return len(self._line)
+
+    @asynccontextmanager
+    async def place(self, tokens: int, *, priority: Priority = Priority.NORMAL) -> AsyncIterator[None]:
+        """Wait for a place and keep it. One that is larger than the batch runs alone. Raises Overloaded."""
+        if self._line or not self._fits(tokens):
+            await self._wait(tokens, priority)
+        else:
+            self._take(tokens)
+        try:
+            yield
+        finally:
+            self._leave(tokens)
+
+    def _fits(self, tokens: int) -> bool:
+        if self._max_size is not None and self.size >= self._max_size:
+            return False
+        return self._max_tokens is None or not self.size or self.tokens + tokens <= self._max_tokens
+
+    def _take(self, tokens: int) -> None:
+        self.size += 1
+        self.tokens += tokens
+
+    def _leave(self, tokens: int) -> None:
+        self.size -= 1
+        self.tokens -= tokens
+        self._fill()
+
+    async def _wait(self, tokens: int, priority: Priority) -> None:
+        if self.waiting >= self._max_waiting:
+            raise Overloaded(f"{self.waiting} requests wait for a place in the batch, which is all that may")
+        place = asyncio.get_running_loop().create_future()
+        waiter = priority, next(self._arrivals), tokens, place
+        heapq.heappush(self._line, waiter)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given in the same moment
+                self._leave(tokens)
+            elif waiter in self._line:
+                self._line.remove(waiter)
+                heapq.heapify(self._line)
+                self._fill()
+            raise
+
+    def _fill(self) -> None:
+        while self._line and (self._line[0][3].cancelled() or self._fits(self._line[0][2])):
+            _, _, tokens, place = heapq.heappop(self._line)
+            if not place.cancelled():
+                self._take(tokens)
+                place.set_result(None)

@@ -1,0 +1,150 @@
+"""The calls under way, each with an id by which it can be aborted, and what became of each once it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from aiohttp import web
+
+from nearstream.core.errors import (
+    GenerationFailed,
+    Invalid,
+    Missing,
+    NearstreamError,
+    NotReady,
+    Overloaded,
+    TemplateFailed,
+)
+from nearstream.core.ports import Clock
+from nearstream.replica.batch import Priority
+from nearstream.replica.progress import ABORTED, Generation
+from nearstream.telemetry.tgi import TgiMetrics
+
+# The first row whose class fits counts.
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (TemplateFailed, "template"),
+    (Invalid, "validation"),
+    (web.HTTPClientError, "validation"),
+    (Overloaded, "overloaded"),
+    (NotReady, "unready"),
+    (GenerationFailed, "generation"),
+    (ConnectionError, "dropped"),
+)
+_CAUSES_BY_STATUS = {422: "validation", 424: "generation", 429: "overloaded", 503: "unready"}
+# The call that the running task works for.
+_current: ContextVar[Call] = ContextVar("call")
+
+
+class Call:
+    """One request to generate, from its arrival to its end."""
+
+    def __init__(self, call_id: str, priority: Priority, *, metrics: TgiMetrics, clock: Clock) -> None:
+        self.id = call_id
+        self.priority = priority
+        self.arrived_s = clock()
+        self.aborted = False
+        self.cause: str | None = None
+        """Why it failed, as `tgi_request_failure` says it; None while it has not."""
+        self.generations: list[Generation] = []
+        self._metrics = metrics
+        self._clock = clock
+
+    @property
+    def queued_s(self) -> float:
+        """How long its slowest answer waited for a place."""
+        return max((generation.queued_s for generation in self.generations), default=0.0)
+
+    def generation(self, prompt_tokens: int, max_new_tokens: int) -> Generation:
+        """Another answer is to be generated for it. Raises GenerationFailed once it is aborted."""
+        if self.aborted:
+            raise GenerationFailed(ABORTED)
+        made = Generation(prompt_tokens, max_new_tokens, self.arrived_s, self._metrics, self._clock)
+        self.generations.append(made)
+        return made
+
+    def failed(self, error: BaseException) -> None:
+        """The first failure is the cause."""
+        if self.cause is not None:
+            return
+        if isinstance(error, asyncio.CancelledError):
+            self.cause = "dropped"
+        else:
+            self.cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), "incomplete")
+
+    def abort(self) -> None:
+        """End its answers as failed; once is enough."""
+        if self.aborted:
+            return
+        self.aborted = True
+        self.cause = self.cause or "aborted"
+        for generation in self.generations:
+            generation.interrupt()
+
+    def answered(self, status: int, *, gone: bool) -> None:
+        """The response is made; `gone`: nobody is left to take it."""
+        left_open = [made for made in self.generations if not made.finished]
+        if self.cause is not None or (status < web.HTTPBadRequest.status_code and not left_open):
+            return
+        if left_open and gone:
+            self.cause = "dropped"
+        elif status >= web.HTTPBadRequest.status_code:
+            self.cause = _CAUSES_BY_STATUS.get(status, "incomplete")
+        elif not all(made.closed for made in left_open):
+            self.cause = "incomplete"
+
+    def ended(self) -> None:
+        """Count what became of it."""
+        metrics = self._metrics
+        if self.cause is not None:
+            metrics.failure.increment(self.cause)
+            return
+        metrics.success.increment()
+        metrics.duration.observe(self._clock() - self.arrived_s)
+        for generation in self.generations:
+            generation.count()
+
+
+class Calls:
+    """Every call under way, by its id."""
+
+    def __init__(self, metrics: TgiMetrics, clock: Clock, new_id: Callable[[], str]) -> None:
+        self.metrics = metrics
+        self._clock = clock
+        self._new_id = new_id
+        self._live: dict[str, Call] = {}
+
+    @contextmanager
+    def enter(self, asked_id: str | None, priority: Priority) -> Iterator[Call]:
+        """A call of the running task, under the id that its client asked for if no other has it."""
+        call_id = asked_id if asked_id and asked_id not in self._live else self._new_id()
+        call = self._live[call_id] = Call(call_id, priority, metrics=self.metrics, clock=self._clock)
+        token = _current.set(call)
+        self.metrics.count.increment()
+        try:
+            yield call
+        except BaseException as error:
+            call.failed(error)
+            raise
+        finally:
+            _current.reset(token)
+            del self._live[call_id]
+            call.ended()
+
+    def abort(self, call_id: str) -> None:
+        """Raises Missing for a call that has ended or never was."""
+        if call_id not in self._live:
+            raise Missing(f"no request {call_id!r} is under way: it has ended, or never was")
+        self._live[call_id].abort()
+
+
+def current() -> Call:
+    """The call that the running task works for."""
+    return _current.get()
+
+
+def note(error: NearstreamError) -> None:
+    """Remember why the current call fails."""
+    _current.get().failed(error)

@@ -1,0 +1,69 @@
+"""What concerns whoever runs the server: metrics, aborting, and keeping count of what comes in."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from nearstream.core.errors import Invalid
+from nearstream.replica.batch import Batch, Priority
+from nearstream.replica.calls import Calls
+from nearstream.telemetry.metrics import CONTENT_TYPE, Gauge, exposition
+
+REQUEST_ID = web.RequestKey("request id", str)
+PRIORITY_HEADER = "x-nearstream-priority"
+_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+
+
+class Operation:
+    """`max_tokens`: what the batch can come to hold."""
+
+    def __init__(self, calls: Calls, batch: Batch, *, max_tokens: int) -> None:
+        self.calls = calls
+        self.batch = batch
+        self._metrics = (
+            *calls.metrics.all(),
+            Gauge("tgi_queue_size", "Requests in line for the batch", read=lambda: batch.waiting),
+            Gauge("tgi_batch_current_size", "Requests in the batch", read=lambda: batch.size),
+            Gauge("tgi_batch_current_max_tokens", "Tokens these may reach", read=lambda: batch.tokens),
+            Gauge("tgi_batch_max_total_tokens", "Tokens the batch may reach", read=lambda: max_tokens),
+        )
+
+    def counted(self, handler: Handler) -> Handler:
+        """The handler of a route that generates, with an id, a priority and a count of its outcome."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            with self.calls.enter(_asked_id(request), _priority(request)) as call:
+                request[REQUEST_ID] = call.id
+                response = await handler(request)
+                transport = request.transport
+                call.answered(response.status, gone=transport is None or transport.is_closing())
+                return response
+
+        return handle
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=exposition(self._metrics), headers={"Content-Type": CONTENT_TYPE})
+
+    async def abort(self, request: web.Request) -> web.Response:
+        """End the call that carries this x-request-id; its client is told as of any failed generation."""
+        request_id = request.match_info["request_id"]
+        self.calls.abort(request_id)
+        body = msgspec.json.encode({"request_id": request_id, "aborted": True})
+        return web.Response(body=body, content_type="application/json")
+
+
+def _asked_id(request: web.Request) -> str | None:
+    asked = request.headers.get("x-request-id", "")
+    return asked if _ID.fullmatch(asked) else None
+
+
+def _priority(request: web.Request) -> Priority:
+    asked = request.headers.get(PRIORITY_HEADER, "normal")
+    try:
+        return Priority[asked.upper()]
+    except KeyError:
+        raise Invalid(f"`{PRIORITY_HEADER}` must be high, normal or low. Given: {asked}") from None
