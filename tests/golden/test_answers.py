@@ -15,9 +15,8 @@ from nearstream.wire.dialects.dialect import Draft
 from nearstream.wire.dialects.terms import Terms, tgi_release
 
 FOLDER = Path(__file__).parent / "answers"
-IDENTITY = Identity(
-    id="", model="toy/model", created=1_700_000_000, prompt_text='Say "hi"', system_fingerprint="3.3.7-native"
-)
+PROMPT = 'Say "hi"'
+IDENTITY = Identity(id="", model="toy/model", created=1_700_000_000, system_fingerprint="3.3.7-native")
 TOKENS = (
     Token(9906, "Hello", -0.12345678806304932),
     Token(11, ",\n", -2.0),
@@ -31,7 +30,7 @@ CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
 def generate(route: tgi.Route, terms: Terms = LATEST, **parameters: object) -> Draft:
-    body = {"inputs": "a", "stream": True, "parameters": parameters}
+    body = {"inputs": PROMPT, "stream": True, "parameters": parameters}
     return tgi.read(json.dumps(body).encode(), terms, route=route)
 
 
@@ -40,7 +39,7 @@ def chat(**body: object) -> Draft:
 
 
 def completion(**body: object) -> Draft:
-    return openai.read_completion(json.dumps({"prompt": "a"} | body).encode(), LATEST)
+    return openai.read_completion(json.dumps({"prompt": PROMPT} | body).encode(), LATEST)
 
 
 DRAFTS = {
@@ -61,8 +60,8 @@ DRAFTS = {
 
 
 def root() -> bytes:
-    body = b'{"inputs": "a"}'
-    return said(tgi.read(body, LATEST, route=tgi.Route.COMPAT).exchange().encoder(IDENTITY))
+    body = json.dumps({"inputs": PROMPT})
+    return said(tgi.read(body.encode(), LATEST, route=tgi.Route.COMPAT).exchange().encoder(IDENTITY))
 
 
 def said(encoder: Encoder) -> bytes:
@@ -81,7 +80,7 @@ def written() -> dict[str, bytes]:
     answers["tgi-root.json"] = root()
     for name in ("tgi-stream", "openai-chat"):
         answers[f"{name}-breaks.sse"] = broken(DRAFTS[f"{name}.sse"])
-        answers[f"{name}-overloaded.sse"] = DRAFTS[f"{name}.sse"].broken(Overloaded("full"))
+        answers[f"{name}-overloaded.sse"] = DRAFTS[f"{name}.sse"].refusal(Overloaded("full")).body
     return answers
 
 

@@ -50,10 +50,9 @@ def invoke(
 
     async def run() -> Measured:
         async with connect(place) as client:
-            if chat:
-                body = conversation([("user", text)], max_new_tokens)
-            else:
-                body = {"inputs": text, "parameters": {"max_new_tokens": max_new_tokens}, "stream": True}
+            body = (
+                conversation([("user", text)], max_new_tokens) if chat else completion(text, max_new_tokens)
+            )
             return await measure(client, endpoint, body, show=_silent if json else show)
 
     measured = asyncio.run(run())
@@ -67,6 +66,11 @@ def conversation(turns: Sequence[tuple[str, str]], max_new_tokens: int) -> dict[
     """The body of a streamed chat call: (role, content) of each turn."""
     messages = [{"role": role, "content": content} for role, content in turns]
     return {"messages": messages, "max_tokens": max_new_tokens, "stream": True}
+
+
+def completion(text: str, max_new_tokens: int) -> dict[str, object]:
+    """The body of a streamed call that continues a text."""
+    return {"inputs": text, "parameters": {"max_new_tokens": max_new_tokens}, "stream": True}
 
 
 async def measure(

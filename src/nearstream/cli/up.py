@@ -13,13 +13,14 @@ import uvloop
 from cyclopts import Parameter
 
 from nearstream.cli import assistant
-from nearstream.cli.invoke import conversation, measure
+from nearstream.cli.invoke import Measured, completion, conversation, measure
 from nearstream.cli.options import ConfigOption, JsonOption
 from nearstream.cli.screen import Screen
-from nearstream.client.sagemaker import SageMakerClient
+from nearstream.client.sagemaker import CallFailed, SageMakerClient
 from nearstream.compose import site
 from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, load
+from nearstream.models.resolve import check_local
 from nearstream.telemetry import logs
 
 FIRST_PROMPT = "Hello! What is time to first token?"
@@ -43,6 +44,7 @@ def up(
     settings = load(
         {"host": host, "port": port, "home": home, "model": model, "aliases": alias, "config": config}
     )
+    check_local(settings.model)
     place = Home(settings.home)
     place.create()
     with place.lock(settings.url):
@@ -73,5 +75,16 @@ async def _greet(settings: Settings, credentials: Credentials, screen: Screen) -
         )
         await assistant.until_ready(client, screen.progress)
         screen.ready(FIRST_PROMPT)
+        screen.answered(settings, await _first_answer(client, screen))
+
+
+async def _first_answer(client: SageMakerClient, screen: Screen) -> Measured:
+    """As a chat; as plain text from a model that has no chat template."""
+    try:
         body = conversation([("user", FIRST_PROMPT)], FIRST_TOKENS)
-        screen.answered(settings, await measure(client, assistant.NAME, body, show=screen.piece))
+        return await measure(client, assistant.NAME, body, show=screen.piece)
+    except CallFailed as error:
+        if "emplate" not in error.message:
+            raise
+        body = completion(FIRST_PROMPT, FIRST_TOKENS)
+        return await measure(client, assistant.NAME, body, show=screen.piece)

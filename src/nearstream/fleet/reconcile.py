@@ -176,7 +176,7 @@ def _failure(wanted: Wanted, own: Sequence[Replica], now: float) -> str | None:
     dead = _dead(own)
     reason = (
         f"The primary container for production variant {wanted.spec.variant} did not pass the ping health "
-        "check. Please check CloudWatch logs for this endpoint."
+        f"check. `nearstream logs {wanted.spec.endpoint}` shows its log."
     )
     if len(dead) >= FAILURES_ALLOWED:
         return f"{reason} {dead[0].exit_reason or ''}".strip()

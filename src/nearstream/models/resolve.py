@@ -32,7 +32,7 @@ async def resolve(
     if model is None:
         hub_id = parse_hub_id(name)
         if hub_id is None:
-            raise Unusable(f"there is no model {name!r}: it is no path here, no hub id, and not {NAME!r}")
+            raise Unusable(_nothing(name))
         model, identity = await _from_hub(hub_id, progress)
     if model.kind == "gguf":
         return await asyncio.to_thread(_with_tokenizer, model, cache)
@@ -40,6 +40,16 @@ async def resolve(
         return model
     converter = Converter(cache)
     return await cached_conversion(converter, model, weights=weights, identity=identity, progress=progress)
+
+
+def check_local(name: str) -> None:
+    """Raise Unusable for a path that holds no whole model; a hub id is not looked up."""
+    if _local(name) is None and parse_hub_id(name) is None:
+        raise Unusable(_nothing(name))
+
+
+def _nothing(name: str) -> str:
+    return f"there is no model {name!r}: it is no path here, no hub id, and not {NAME!r}"
 
 
 def _local(name: str) -> ModelDirectory | None:

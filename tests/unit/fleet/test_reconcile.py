@@ -135,14 +135,14 @@ def dead(number: int, started_at: float, reason: str = "The process exited with 
     return replica(f"d{number}", DEAD, started_at=started_at, exit_reason=reason)
 
 
-def test_three_deaths_fail_a_new_endpoint_with_the_words_of_aws_and_the_last_reason() -> None:
+def test_three_deaths_fail_a_new_endpoint_with_the_words_that_clients_match_and_the_last_reason() -> None:
     deaths = [dead(number, NOW - number, f"Reason {number}.") for number in range(FAILURES_ALLOWED)]
     (action,) = plan([wants(CREATING)], deaths, NOW)
     assert isinstance(action, SetStatus)
     assert action.status is FAILED
     assert action.failure_reason == (
         "The primary container for production variant AllTraffic did not pass the ping health check. "
-        "Please check CloudWatch logs for this endpoint. Reason 0."
+        "`nearstream logs chat` shows its log. Reason 0."
     )
 
 

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from nearstream.core.errors import BatchTooLarge, Invalid, Misshapen, NearstreamError, Unsupported
+from nearstream.core.errors import (
+    BatchTooLarge,
+    Invalid,
+    Misshapen,
+    NearstreamError,
+    ToolFailed,
+    Unsupported,
+)
 from nearstream.core.generation import ChatPrompt, GenerationRequest, Message, TextPrompt
+from nearstream.core.ports import Exchange
 from nearstream.wire.dialects import openai
 from nearstream.wire.dialects.terms import Terms, tgi_release
 
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}]
 HELLO = [{"role": "user", "content": "hi"}]
 
 
 def chat(terms: Terms = Terms(), **body: object) -> GenerationRequest:  # noqa: B008 - frozen
     document = {"model": "tgi", "messages": HELLO} | body
-    return openai.read_chat(json.dumps(document).encode(), terms).exchange().request
+    return first(openai.read_chat(json.dumps(document).encode(), terms).exchange())
+
+
+def first(exchange: Exchange) -> GenerationRequest:
+    """With the grammar that is found once the tokens are counted."""
+    request = exchange.requests[0]
+    return replace(request, sampling=exchange.settle(request, prompt_tokens=1).sampling)
+
+
+def requests(**body: object) -> tuple[GenerationRequest, ...]:
+    document = {"messages": HELLO} | body
+    return openai.read_chat(json.dumps(document).encode(), Terms()).exchange().requests
+
+
+def completions(**body: object) -> tuple[GenerationRequest, ...]:
+    document = {"model": "tgi", "prompt": "hi"} | body
+    return openai.read_completion(json.dumps(document).encode(), Terms()).exchange().requests
 
 
 def completion(**body: object) -> GenerationRequest:
-    document = {"model": "tgi", "prompt": "hi"} | body
-    return openai.read_completion(json.dumps(document).encode(), Terms()).exchange().request
+    return completions(**body)[0]
 
 
 def test_temperature_zero_is_greedy_and_anything_else_samples():
@@ -87,9 +112,13 @@ def test_a_response_format_is_a_grammar(form: dict[str, object], schema: dict[st
 @pytest.mark.parametrize(
     ("body", "kind", "message"),
     [
-        ({"n": 2}, Unsupported, "`n`"),
-        ({"tools": [{}]}, Unsupported, "`tools`"),
-        ({"logit_bias": [0.5]}, Unsupported, "`logit_bias`"),
+        ({"n": 0}, Invalid, "`n` must be > 0 and <= 4. Given: 0"),
+        ({"n": 5}, Invalid, "`n` must be > 0 and <= 4. Given: 5"),
+        ({"tools": [{}]}, Misshapen, "tools: Object missing required field `function`"),
+        ({"tools": TOOLS, "tool_choice": "g"}, ToolFailed, "Tool with name g not found"),
+        ({"tools": TOOLS, "response_format": {"type": "json_object"}}, ToolFailed, "mutually exclusive"),
+        ({"logit_bias": {"5": 101}}, Invalid, "`logit_bias` must be >= -100.0 and <= 100.0"),
+        ({"response_format": {"type": "bnf"}}, Invalid, "grammar is not valid: unknown type 'bnf'"),
         ({"top_logprobs": 2}, Invalid, "`logprobs` must be true"),
         ({"presence_penalty": 3}, Invalid, "`presence_penalty`"),
         ({"temperature": -1}, Invalid, "`temperature` must be strictly positive"),
@@ -120,10 +149,13 @@ def test_several_alternatives_are_the_engines_matter_but_the_greedy_one_is_not()
     assert chat(logprobs=True, top_logprobs=1, temperature=0).sampling.top_n_tokens == 0
 
 
-def test_a_completion_takes_one_prompt():
-    assert completion(prompt=["one"]).prompt == TextPrompt("one")
-    with pytest.raises(Unsupported, match="one prompt"):
-        completion(prompt=["one", "two"])
+def test_a_completion_takes_several_prompts():
+    assert [request.prompt for request in completions(prompt=["one", "two"])] == [
+        TextPrompt("one"),
+        TextPrompt("two"),
+    ]
+    with pytest.raises(Invalid, match="`n` times the number of prompts must be <= 4. Given: 6"):
+        completions(prompt=["one", "two", "three"], n=2)
     with pytest.raises(BatchTooLarge) as refused:
         completion(prompt=["one"] * 5)
     assert str(refused.value) == "Number of prompts exceeds the maximum allowed batch size of 4"

@@ -7,12 +7,26 @@ from dataclasses import replace
 
 import pytest
 
-from nearstream.core.errors import Invalid, Malformed, Misshapen, Unsupported, Unusable
+from nearstream.core.errors import (
+    GenerationFailed,
+    Invalid,
+    Malformed,
+    Misshapen,
+    NearstreamError,
+    NotReady,
+    Overloaded,
+    TemplateFailed,
+    ToolFailed,
+    Unsupported,
+    Unusable,
+)
 from nearstream.core.generation import Grammar
+from nearstream.core.ports import Settled
 from nearstream.wire.dialects import tgi
 from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
 
 TERMS = Terms()
+TYPES = "`type` of the schema must be one of array, boolean, integer, null, number, object, string"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
@@ -21,6 +35,11 @@ def exchange(
 ):
     document = {"inputs": "hi"} | ({} if parameters is None else {"parameters": parameters}) | body
     return tgi.read(json.dumps(document).encode(), terms, route=route).exchange()
+
+
+def settled(parameters: object = None, *, prompt_tokens: int = 1, **options: object) -> Settled:
+    found = exchange(parameters, **options)
+    return found.settle(found.requests[0], prompt_tokens=prompt_tokens)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +67,25 @@ def exchange(
         ({"grammar": {"type": "bnf", "value": ""}}, "grammar is not valid: unknown type 'bnf'"),
         ({"grammar": {"type": "json", "value": 1}}, "grammar is not valid: a JSON schema is an object"),
         ({"grammar": {"type": "json"}}, "grammar is not valid: a JSON schema is an object"),
+        ({"grammar": {"type": "json", "value": "{"}}, "grammar is not valid: Input data was truncated"),
+        ({"grammar": {"type": "json", "value": {"type": "text"}}}, f"grammar is not valid: {TYPES}"),
+        (
+            {"grammar": {"type": "json", "value": {"properties": {"a": {"items": 3}}}}},
+            "grammar is not valid: `items` of `a` in `properties` of the schema must be an object, not 3",
+        ),
+        (
+            {"grammar": {"type": "json", "value": {"required": "a"}}},
+            "grammar is not valid: `required` of the schema must be a list",
+        ),
+        (
+            {"grammar": {"type": "regex", "value": "(a"}},
+            "grammar is not valid: missing ), unterminated subpattern at position 0",
+        ),
     ],
 )
 def test_a_broken_rule_is_told_in_tgis_words(parameters: dict[str, object], message: str):
     with pytest.raises(Invalid) as refused:
-        exchange(parameters)
+        settled(parameters)
     assert str(refused.value) == message
 
 
@@ -88,9 +121,9 @@ def test_best_of_can_be_switched_off():
         exchange({"best_of": 2}, terms=Terms(limits=Limits(max_best_of=1)))
 
 
-def test_best_of_that_keeps_the_rules_is_refused_not_ignored():
-    with pytest.raises(Unsupported):
-        exchange({"best_of": 2, "do_sample": True})
+def test_best_of_asks_for_so_many_sequences():
+    assert len(exchange({"best_of": 2, "do_sample": True}).requests) == 2
+    assert len(exchange({"best_of": 1}).requests) == len(exchange().requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,44 +140,48 @@ def test_best_of_that_keeps_the_rules_is_refused_not_ignored():
     ],
 )
 def test_sampling_is_on_when_asked_for_or_implied(parameters: dict[str, object] | None, sampled: bool):
-    assert exchange(parameters).request.sampling.do_sample is sampled
+    assert exchange(parameters).requests[0].sampling.do_sample is sampled
 
 
 def test_before_1_4_an_absent_parameters_is_greedy():
-    assert not exchange(terms=Terms(release=tgi_release("1.0.3"))).request.sampling.do_sample
+    assert not exchange(terms=Terms(release=tgi_release("1.0.3"))).requests[0].sampling.do_sample
 
 
 @pytest.mark.parametrize(
     ("version", "tokens"), [("0.9.3", 20), ("1.0.3", 20), ("1.4.2", 100), ("2.4.0", 100), ("3.3.7", None)]
 )
 def test_the_default_length_depends_on_the_release(version: str, tokens: int | None):
-    assert exchange(terms=Terms(release=tgi_release(version))).request.max_new_tokens == tokens
-    assert exchange({"max_new_tokens": 7}).request.max_new_tokens == 7
+    assert exchange(terms=Terms(release=tgi_release(version))).requests[0].max_new_tokens == tokens
+    assert exchange({"max_new_tokens": 7}).requests[0].max_new_tokens == 7
 
 
 def test_every_option_reaches_the_engine():
-    sampling = exchange(
-        {
-            "temperature": 0.5,
-            "top_k": 3,
-            "top_p": 0.9,
-            "typical_p": 0.8,
-            "repetition_penalty": 1.2,
-            "frequency_penalty": -0.5,
-            "seed": 2**64 - 1,
-            "top_n_tokens": 2,
-            "watermark": True,
-            "decoder_input_details": True,
-            "adapter_id": "mine",
-            "unknown": "ignored",
-        },
-        terms=replace(TERMS, adapters=frozenset({"mine"})),
-    ).request.sampling
+    sampling = (
+        exchange(
+            {
+                "temperature": 0.5,
+                "top_k": 3,
+                "top_p": 0.9,
+                "typical_p": 0.8,
+                "repetition_penalty": 1.2,
+                "frequency_penalty": -0.5,
+                "seed": 2**64 - 1,
+                "top_n_tokens": 2,
+                "watermark": True,
+                "decoder_input_details": True,
+                "adapter_id": "mine",
+                "unknown": "ignored",
+            },
+            terms=replace(TERMS, adapters=frozenset({"mine"})),
+        )
+        .requests[0]
+        .sampling
+    )
     assert (sampling.temperature, sampling.top_k, sampling.top_p, sampling.typical_p) == (0.5, 3, 0.9, 0.8)
     assert (sampling.repetition_penalty, sampling.frequency_penalty, sampling.seed) == (1.2, -0.5, 2**64 - 1)
     assert (sampling.top_n_tokens, sampling.watermark, sampling.prefill_logprobs) == (2, True, True)
     assert sampling.adapter == "mine"
-    assert exchange({"adapter_id": "other"}).request.sampling.adapter is None
+    assert exchange({"adapter_id": "other"}).requests[0].sampling.adapter is None
 
 
 @pytest.mark.parametrize(
@@ -157,14 +194,14 @@ def test_every_option_reaches_the_engine():
     ],
 )
 def test_a_schema_is_taken_in_each_of_its_forms(grammar: dict[str, object]):
-    found = exchange({"grammar": grammar}).request.sampling.grammar
+    found = settled({"grammar": grammar}).sampling.grammar
     assert found is not None
     assert (found.kind, json.loads(found.source)) == ("json_schema", SCHEMA)
 
 
 def test_a_regular_expression_is_a_grammar_too():
     grammar = {"type": "regex", "value": "[a-z]+"}
-    assert exchange({"grammar": grammar}).request.sampling.grammar == Grammar("regex", "[a-z]+")
+    assert settled({"grammar": grammar}).sampling.grammar == Grammar("regex", "[a-z]+")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +234,7 @@ def test_null_is_taken_for_optional_numbers():
         "return_full_text",
         "grammar",
     )
-    assert exchange(dict.fromkeys(names)).request.max_new_tokens is None
+    assert exchange(dict.fromkeys(names)).requests[0].max_new_tokens is None
 
 
 def test_what_is_not_json_is_malformed():
@@ -209,7 +246,12 @@ def test_what_is_not_json_is_malformed():
 def test_only_the_root_looks_at_stream():
     body = b'{"inputs": "hi", "stream": true}'
     streamed = {route: tgi.read(body, TERMS, route=route).stream for route in tgi.Route}
-    assert streamed == {tgi.Route.COMPAT: True, tgi.Route.GENERATE: False, tgi.Route.STREAM: True}
+    assert streamed == {
+        tgi.Route.COMPAT: True,
+        tgi.Route.INVOCATIONS: True,
+        tgi.Route.GENERATE: False,
+        tgi.Route.STREAM: True,
+    }
 
 
 def test_limits_and_versions_that_make_no_sense_are_unusable():
@@ -217,3 +259,51 @@ def test_limits_and_versions_that_make_no_sense_are_unusable():
         Limits(max_input_tokens=9, max_total_tokens=9)
     with pytest.raises(Unusable, match="not a TGI version"):
         tgi_release("latest")
+
+
+def test_tokens_are_counted_before_the_grammar_is_looked_at():
+    broken = {"grammar": {"type": "bnf"}, "max_new_tokens": 10}
+    with pytest.raises(Invalid, match="Given: 4090 `inputs` tokens and 10 `max_new_tokens`"):
+        settled(broken, prompt_tokens=4090)
+    with pytest.raises(Invalid, match="`inputs` must have less than 4095 tokens. Given: 4096"):
+        settled({"grammar": {"type": "bnf"}}, prompt_tokens=4096)
+    with pytest.raises(Invalid, match="grammar is not valid"):
+        settled(broken, prompt_tokens=4086)
+
+
+@pytest.mark.parametrize(("version", "tokens"), [("3.3.7", 4095), ("2.0", 100), ("1.0", 20)])
+def test_a_length_that_is_not_asked_for_is_the_releases_own_or_fills_the_context(version: str, tokens: int):
+    assert settled(terms=Terms(release=tgi_release(version))).max_new_tokens == tokens
+
+
+def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_body():
+    draft = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.GENERATE)
+    refused = draft.refusal(Unsupported("prefill_logprobs", "toy", "it has none"))
+    assert (refused.status, json.loads(refused.body)["error"]) == (
+        422,
+        "Input validation error: `decoder_input_details` is not supported by the toy engine: it has none",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Invalid("x"), 200),
+        (Overloaded("x"), 200),
+        (GenerationFailed("x"), 200),
+        (TemplateFailed("x"), 422),
+        (ToolFailed("x"), 422),
+        (NotReady("x"), 503),
+    ],
+)
+def test_some_errors_come_before_the_stream_and_most_inside_it(error: NearstreamError, status: int):
+    refused = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.STREAM).refusal(error)
+    assert refused.status == status
+    assert refused.body.startswith(b"data: ") is (status == 200)
+
+
+def test_only_tgis_own_streaming_routes_are_kept_alive():
+    body = b'{"inputs": "hi", "stream": true}'
+    pulses = {route: tgi.read(body, TERMS, route=route).exchange().pulse for route in tgi.Route}
+    assert [route for route, pulse in pulses.items() if pulse] == [tgi.Route.COMPAT, tgi.Route.STREAM]
+    assert pulses[tgi.Route.STREAM] == b":\n\n"
