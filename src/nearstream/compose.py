@@ -31,6 +31,8 @@ from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
+from nearstream.models.convert import WeightFormat
+from nearstream.models.hub import parse_hub_id
 from nearstream.models.resolve import resolve
 from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
@@ -131,17 +133,27 @@ class ServeOptions:
     host: str
     port: int | None
     uds: Path | None
+    weights: WeightFormat = "fp16"
+    """What a checkpoint's weights become when it is converted."""
 
 
 async def model_server(options: ServeOptions, container: ContainerSettings, home: Home) -> None:
     """Serve one model until SIGTERM. Raises Unusable for a model or an address that cannot be used."""
     model = await resolve(
-        options.model,
+        _at_revision(options, container),
         cache=home.cache,
+        weights=options.weights,
         progress=lambda text: log.info("preparing the model", progress=text),
     )
     if options.model_id != model.name:
         log.info("one model stands in for another", asked=options.model_id, runs=model.name)
+    engine = EngineSettings(
+        model=model.model,
+        context_tokens=model.context_tokens,
+        vocab_size=model.vocab_size,
+        kv_bytes_per_token=model.kv_bytes_per_token,
+        max_seqs=container.max_batch_size,
+    )
     settings = ServerSettings(
         model_id=options.model_id,
         model_directory=model.path,
@@ -151,13 +163,10 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         socket=options.uds,
         grace_s=container.graceful_termination_timeout,
         api_key=container.api_key,
+        cors_allow_origins=container.cors_allow_origins,
         messages_api=container.messages_api_enabled,
-    )
-    engine = EngineSettings(
-        model=model.model,
-        context_tokens=model.context_tokens,
-        vocab_size=model.vocab_size,
-        kv_bytes_per_token=model.kv_bytes_per_token,
+        max_batch_size=container.max_batch_size,
+        max_batch_tokens=container.max_batch_total_tokens,
     )
     await serve(
         settings,
@@ -165,6 +174,14 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
         on_ready=lambda: log.info("ready", model=options.model_id),
     )
+
+
+def _at_revision(options: ServeOptions, container: ContainerSettings) -> str:
+    """The model to run. A revision is of the model that was asked for, not of one that stands in for it."""
+    revision = container.hf_model_revision
+    if revision is None or options.model != options.model_id or parse_hub_id(options.model) is None:
+        return options.model
+    return options.model if "@" in options.model else f"{options.model}@{revision}"
 
 
 def limits(container: ContainerSettings, context_tokens: int | None) -> Limits:

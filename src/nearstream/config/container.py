@@ -20,36 +20,62 @@ class ContainerSettings:
     max_stop_sequences: int = 4
     max_top_n_tokens: int = 5
     max_client_batch_size: int = 4
+    max_batch_size: int = 64
+    """Requests that generate at once."""
+    max_batch_total_tokens: int | None = None
+    """Tokens of prompt and answer that these may come to hold together."""
     payload_limit: int = 2_000_000
     graceful_termination_timeout: int = 90
     messages_api_enabled: bool = False
     api_key: str | None = None
+    cors_allow_origins: tuple[str, ...] = ("*",)
     hf_model_id: str | None = None
     hf_model_revision: str | None = None
 
 
 _NUMBERS = (
     "max_total_tokens", "max_concurrent_requests", "max_best_of", "max_stop_sequences", "max_top_n_tokens",
-    "max_client_batch_size", "payload_limit", "graceful_termination_timeout",
+    "max_client_batch_size", "max_batch_size", "max_batch_total_tokens", "payload_limit",
+    "graceful_termination_timeout",
 )  # fmt: skip
 _TEXTS = ("api_key", "hf_model_id", "hf_model_revision")
 
 
 def container_settings(environ: Mapping[str, str] | None = None) -> ContainerSettings:
     """Read the environment. Raises Unusable with the variable, what came and what is wanted."""
-    # The SageMaker SDK sends values as JSON: "2048" with its quotes.
-    environ = {name: value.strip().strip('"') for name, value in (environ or os.environ).items()}
-    found: dict[str, int | str | bool | None] = {
+    environ = unquoted(os.environ if environ is None else environ)
+    found: dict[str, int | str | bool | tuple[str, ...]] = {
         name: _number(environ, name.upper()) for name in _NUMBERS if environ.get(name.upper())
     }
     found |= {name: environ[name.upper()] for name in _TEXTS if environ.get(name.upper())}
     found["messages_api_enabled"] = environ.get("MESSAGES_API_ENABLED", "").lower() in ("1", "true")
-    if environ.get("MAX_INPUT_LENGTH") and environ.get("MAX_INPUT_TOKENS"):
-        raise Unusable("MAX_INPUT_LENGTH and MAX_INPUT_TOKENS are both set: keep MAX_INPUT_TOKENS alone.")
-    for name in ("MAX_INPUT_TOKENS", "MAX_INPUT_LENGTH"):
-        if environ.get(name):
-            found["max_input_tokens"] = _number(environ, name)
-    return ContainerSettings(**found)  # type: ignore[arg-type]
+    if origins := tuple(environ.get("CORS_ALLOW_ORIGIN", "").replace(",", " ").split()):
+        found["cors_allow_origins"] = origins
+    length, tokens = environ.get("MAX_INPUT_LENGTH"), environ.get("MAX_INPUT_TOKENS")
+    if length and tokens:
+        raise Unusable(  # in the words of TGI's launcher, its stray quote included
+            f"Both `max_input_tokens` ({tokens}) and `max_input_length` ({length}) are set. Please define "
+            "only `max_input_tokens` as `max_input_length is deprecated for naming consistency."
+        )
+    if length or tokens:
+        found["max_input_tokens"] = _number(environ, "MAX_INPUT_TOKENS" if tokens else "MAX_INPUT_LENGTH")
+    return _consistent(ContainerSettings(**found))  # type: ignore[arg-type]
+
+
+def unquoted(environ: Mapping[str, str]) -> dict[str, str]:
+    """The SageMaker SDK sends values as JSON: "2048" with its quotes."""
+    return {name: value.strip().strip('"') for name, value in environ.items()}
+
+
+def _consistent(settings: ContainerSettings) -> ContainerSettings:
+    """Raises Unusable, in TGI's words, for limits that exclude each other."""
+    most_input, total = settings.max_input_tokens, settings.max_total_tokens
+    if most_input is not None and total is not None and most_input >= total:
+        raise Unusable(f"`max_input_tokens`({most_input}) must be < `max_total_tokens`({total})")
+    batch = settings.max_batch_total_tokens
+    if batch is not None and total is not None and total > batch:
+        raise Unusable(f"`max_total_tokens` must be <= `max_batch_total_tokens`. Given: {total} and {batch}")
+    return settings
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:

@@ -78,7 +78,7 @@ def test_a_containers_numbers_may_come_with_their_json_quotes() -> None:
     ("environ", "said"),
     [
         ({"MAX_TOTAL_TOKENS": "many"}, "MAX_TOTAL_TOKENS is 'many'"),
-        ({"MAX_INPUT_LENGTH": "1", "MAX_INPUT_TOKENS": "1"}, "both set"),
+        ({"MAX_INPUT_LENGTH": "1", "MAX_INPUT_TOKENS": "1"}, "are set. Please define only"),
     ],
 )
 def test_a_containers_wrong_value_names_its_variable(environ: dict[str, str], said: str) -> None:

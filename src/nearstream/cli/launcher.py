@@ -1,0 +1,119 @@
+"""`text-generation-launcher`: the command of TGI's containers, with its flags and variables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+import structlog
+import uvloop
+
+from nearstream.compose import ServeOptions, model_server
+from nearstream.config.home import Home
+from nearstream.config.launcher import FLAGS, LauncherSettings, launcher_settings
+from nearstream.config.settings import load
+from nearstream.core.aliases import apply_aliases
+from nearstream.core.errors import Missing, NearstreamError, Unusable
+from nearstream.models.convert import WeightFormat
+from nearstream.telemetry import logs
+from nearstream.wire.dialects.terms import LATEST
+
+_log = structlog.get_logger(__name__)
+_EXIT_FAILED = 1
+SAGEMAKER = "serve"
+# The formats that mean "make the weights smaller as they are loaded"; the others are formats of checkpoints.
+_WEIGHTS: dict[str, WeightFormat] = {
+    "bitsandbytes": "int8",
+    "eetq": "int8",
+    "bitsandbytes-nf4": "int4",
+    "bitsandbytes-fp4": "int4",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve one model until SIGTERM; what is wrong with the arguments is said as TGI says it."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    sagemaker = words[:1] == [SAGEMAKER]
+    given, unknown = _parser().parse_known_args(words[1:] if sagemaker else words)
+    try:
+        settings = launcher_settings(_by_variable(given), sagemaker=sagemaker)
+    except Missing as error:
+        print(error)
+        sys.exit(_EXIT_FAILED)
+    except Unusable as error:
+        _fail(f'ArgumentValidation("{error}")')
+    logs.to_stream(sys.stderr, settings.log_level, json=settings.json_output)
+    _explain(settings, unknown)
+    try:
+        _serve(settings)
+    except NearstreamError as error:
+        _fail(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="text-generation-launcher",
+        usage=f"text-generation-launcher [{SAGEMAKER}] [flags]",
+        description="Serve one model with the flags and variables of Text Generation Inference. With "
+        f"{SAGEMAKER}, as SageMaker starts containers: HF_MODEL_ID names the model, the port is 8080.",
+        epilog="Each flag is also a variable: --max-total-tokens is MAX_TOTAL_TOKENS.",
+        allow_abbrev=False,
+    )
+    about = f"text-generation-launcher {LATEST} (nearstream {version('nearstream')})"
+    parser.add_argument("-V", "--version", action="version", version=about)
+    parser.add_argument("-e", "--env", action="store_true", help=argparse.SUPPRESS)
+    for flag in FLAGS:
+        parser.add_argument(
+            f"--{flag.name}",
+            dest=flag.variable,
+            metavar="VALUE",
+            nargs="?" if flag.switch else None,
+            const="true" if flag.switch else None,
+            action="append",
+            help=f"no effect: {flag.fate}" if flag.fate else None,
+        )
+    return parser
+
+
+def _by_variable(given: argparse.Namespace) -> dict[str, str]:
+    """What was given, by the variables that it stands for; of a flag given twice the last one counts."""
+    found: dict[str, str] = {}
+    for flag in FLAGS:
+        values: list[str] | None = getattr(given, flag.variable)
+        if values:
+            found[flag.variable] = ",".join(values) if flag.repeated else values[-1]
+    return found
+
+
+def _explain(settings: LauncherSettings, unknown: Sequence[str]) -> None:
+    """One line for each thing that was asked for and is not done."""
+    for flag in settings.unheeded:
+        _log.info("flag without effect", flag=f"--{flag.name}", because=flag.fate)
+    if settings.quantize and settings.quantize not in _WEIGHTS:
+        _log.info("flag without effect", flag="--quantize", because="checkpoints are read as they are")
+    for word in unknown:
+        if word.startswith("-"):
+            _log.warning("flag unknown", flag=word.partition("=")[0])
+
+
+def _serve(settings: LauncherSettings) -> None:
+    site = load({})
+    asked = settings.container.hf_model_id or "builtin"
+    options = ServeOptions(
+        model=apply_aliases(asked, site.aliases),
+        model_id=asked,
+        version=LATEST,
+        host=settings.hostname,
+        port=settings.port,
+        uds=None,
+        weights=_WEIGHTS.get(settings.quantize or "", "fp16"),
+    )
+    uvloop.run(model_server(options, settings.container, Home(site.home)))
+
+
+def _fail(what: str) -> NoReturn:
+    print(f"Error: {what}", file=sys.stderr)
+    sys.exit(_EXIT_FAILED)

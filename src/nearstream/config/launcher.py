@@ -1,0 +1,163 @@
+"""What TGI's launcher is told: its flags over its variables, and SageMaker's variables made TGI's.
+
+Flags: launcher/src/main.rs of TGI 3.3; SageMaker: sagemaker-entrypoint.sh.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from nearstream.config.container import ContainerSettings, container_settings, unquoted
+from nearstream.core.errors import Missing, Unusable
+
+DEFAULT_PORT = 3000
+SAGEMAKER_PORT = "8080"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - TGI's default
+_SAGEMAKER_NAMES = {
+    "HF_MODEL_ID": "MODEL_ID",
+    "HF_MODEL_REVISION": "REVISION",
+    "SM_NUM_GPUS": "NUM_SHARD",
+    "HF_MODEL_QUANTIZE": "QUANTIZE",
+    "HF_MODEL_TRUST_REMOTE_CODE": "TRUST_REMOTE_CODE",
+}
+_LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "error": "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of the launcher; its variable is its name in capitals.
+
+    `fate`: what becomes of it here, for a flag that changes nothing; "" for one that is heeded.
+    """
+
+    name: str
+    fate: str = ""
+    switch: bool = False
+    repeated: bool = False
+
+    @property
+    def variable(self) -> str:
+        return self.name.upper().replace("-", "_")
+
+
+_ONE_PROCESS = "one process on the CPU runs the model"
+_CONVERTED = "the model runs as its configuration says, in 16 bits or as --quantize asks"
+_CONTINUOUS = "every request that fits joins the batch at the next step"
+_NO_TUNNEL = "no tunnel is opened"
+_NO_WATERMARK = "answers carry no watermark"
+_NO_STATISTICS = "no statistics are ever sent"
+FLAGS = (
+    *(
+        Flag(name)
+        for name in (
+            "model-id", "revision", "quantize", "max-concurrent-requests", "max-best-of",
+            "max-stop-sequences", "max-top-n-tokens", "max-input-tokens", "max-input-length",
+            "max-total-tokens", "max-batch-total-tokens", "max-batch-size", "max-client-batch-size",
+            "hostname", "port",
+            "api-key", "payload-limit", "graceful-termination-timeout",
+        )
+    ),
+    Flag("cors-allow-origin", repeated=True),
+    Flag("json-output", switch=True),
+    Flag("num-shard", _ONE_PROCESS),
+    Flag("sharded", _ONE_PROCESS, switch=True),
+    Flag("shard-uds-path", _ONE_PROCESS),
+    Flag("master-addr", _ONE_PROCESS),
+    Flag("master-port", _ONE_PROCESS),
+    Flag("validation-workers", "requests are checked where they arrive"),
+    Flag("cuda-graphs", _ONE_PROCESS),
+    Flag("cuda-memory-fraction", _ONE_PROCESS),
+    Flag("disable-custom-kernels", _ONE_PROCESS, switch=True),
+    Flag("dtype", _CONVERTED),
+    Flag("kv-cache-dtype", _CONVERTED),
+    Flag("rope-scaling", _CONVERTED),
+    Flag("rope-factor", _CONVERTED),
+    Flag("speculate", "tokens are made one at a time"),
+    Flag("trust-remote-code", "code that comes with a model is never run", switch=True),
+    Flag("waiting-served-ratio", _CONTINUOUS),
+    Flag("max-waiting-tokens", _CONTINUOUS),
+    Flag("max-batch-prefill-tokens", "long prompts are read in parts, between the tokens of others"),
+    Flag("prefill-chunking", "long prompts are always read in parts", switch=True),
+    Flag("prefix-caching", "what prompts have in common is always kept", switch=True),
+    Flag("huggingface-hub-cache", "set HF_HOME to keep downloads elsewhere"),
+    Flag("weights-cache-override", "set HF_HOME to keep downloads elsewhere"),
+    Flag("tokenizer-config-path", "the files in the model's own folder are used"),
+    Flag("disable-grammar-support", "grammars stay available", switch=True),
+    Flag("enable-prefill-logprobs", "the engine computes no log-probabilities of prompts", switch=True),
+    Flag("lora-adapters", "no adapters are loaded; the base model answers"),
+    Flag("otlp-endpoint", "no traces are sent; see /metrics"),
+    Flag("otlp-service-name", "no traces are sent; see /metrics"),
+    Flag("watermark-gamma", _NO_WATERMARK),
+    Flag("watermark-delta", _NO_WATERMARK),
+    Flag("ngrok", _NO_TUNNEL, switch=True),
+    Flag("ngrok-authtoken", _NO_TUNNEL),
+    Flag("ngrok-edge", _NO_TUNNEL),
+    Flag("usage-stats", _NO_STATISTICS),
+    Flag("disable-usage-stats", _NO_STATISTICS, switch=True),
+    Flag("disable-crash-reports", _NO_STATISTICS, switch=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherSettings:
+    """`unheeded`: the flags, or variables, that were given and change nothing."""
+
+    container: ContainerSettings
+    hostname: str
+    port: int
+    quantize: str | None
+    json_output: bool
+    log_level: str
+    unheeded: tuple[Flag, ...]
+
+
+def launcher_settings(
+    flags: Mapping[str, str], environ: Mapping[str, str] | None = None, *, sagemaker: bool = False
+) -> LauncherSettings:
+    """`flags` by their variables' names. Raises Unusable, or Missing on SageMaker without a model.
+
+    It is on SageMaker if told so, or if its variables are set and no model is named in TGI's way.
+    """
+    told = unquoted(os.environ if environ is None else environ) | dict(flags)
+    if sagemaker or (not told.get("MODEL_ID") and any(told.get(name) for name in _SAGEMAKER_NAMES)):
+        told = _from_sagemaker(told) | dict(flags)
+    told |= {"HF_MODEL_ID": told.get("MODEL_ID", ""), "HF_MODEL_REVISION": told.get("REVISION", "")}
+    return LauncherSettings(
+        container=container_settings(told),
+        hostname=_address(told.get("HOSTNAME") or EVERYWHERE),
+        port=_port(told.get("PORT") or str(DEFAULT_PORT)),
+        quantize=told.get("QUANTIZE") or None,
+        json_output=_yes(told.get("JSON_OUTPUT", "")),
+        log_level=_LEVELS.get(told.get("LOG_LEVEL", "").partition(",")[0].lower(), "info"),
+        unheeded=tuple(flag for flag in FLAGS if flag.fate and told.get(flag.variable)),
+    )
+
+
+def _from_sagemaker(told: Mapping[str, str]) -> dict[str, str]:
+    if not told.get("HF_MODEL_ID"):
+        raise Missing("HF_MODEL_ID must be set")
+    renamed = {theirs: told[name] for name, theirs in _SAGEMAKER_NAMES.items() if told.get(name)}
+    return {**told, **renamed, "PORT": SAGEMAKER_PORT}
+
+
+def _address(hostname: str) -> str:
+    """An address to listen on. As in TGI a name that is none means every address: containers set HOSTNAME."""
+    if hostname == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ip_address(hostname))
+    except ValueError:
+        return EVERYWHERE
+
+
+def _port(value: str) -> int:
+    if not value.isdigit() or not 0 <= int(value) < 1 << 16:
+        raise Unusable(f"PORT is {value!r}; a number from 0 to 65535 is wanted.")
+    return int(value)
+
+
+def _yes(value: str) -> bool:
+    return value.lower() in {"1", "true"}
