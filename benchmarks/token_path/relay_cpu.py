@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,8 +159,9 @@ async def measure() -> Cost:
             _process("relay", path, "18041") as relay,
             _process("pump", path, "18042") as pump,
         ):
+            await _listening(asyncio.open_unix_connection, path)
             for port in (18041, 18042):
-                await _listening(port)
+                await _listening(asyncio.open_connection, "127.0.0.1", port)
                 await drive(port)
             rounds = [(await _cpu_us(relay, 18041), await _cpu_us(pump, 18042)) for _ in range(ROUNDS)]
     relays, pumps = zip(*rounds, strict=True)
@@ -185,11 +186,13 @@ async def _process(*words: str) -> AsyncGenerator[psutil.Process]:
         await started.wait()
 
 
-async def _listening(port: int) -> None:
+async def _listening(
+    connect: Callable[..., Awaitable[tuple[object, asyncio.StreamWriter]]], *where: object
+) -> None:
     async with asyncio.timeout(20):
         while True:
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await connect(*where)
             except OSError:
                 await asyncio.sleep(0.05)
             else:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
 import structlog
 from aiohttp import web
 
 from nearstream.fleet.pool import Lease, Pool
-from nearstream.frontdoor.upstream import ReplicaGone, Upstreams, events
+from nearstream.frontdoor.parts import PartStream
+from nearstream.frontdoor.upstream import Connection, ReplicaGone, Upstreams
 from nearstream.services import runtime
 from nearstream.services.runtime import Invocation
-from nearstream.wire.framing import eventstream
 
 PATH = "/invocations"
 ANSWER_TIMEOUT_S = 60.0
@@ -39,13 +38,13 @@ class Relay:
         """InvokeEndpoint: the whole answer. Raises AwsError, NotReady and Overloaded."""
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S), self._sent(invocation, body) as (lease, upstream):
-                parts = [event async for event in events(upstream)]
+                payload = await upstream.read()
         except TimeoutError:
             raise self._site.timed_out(invocation) from None
         except ReplicaGone:
             raise self._site.broke(invocation) from None
-        own = runtime.answer_headers(invocation, lease.variant, upstream.headers)
-        return web.Response(body=b"".join(parts), headers={**headers, **own})
+        own = runtime.answer_headers(invocation, lease.variant, upstream.head.headers)
+        return web.Response(body=payload, headers={**headers, **own})
 
     async def stream(
         self, invocation: Invocation, body: bytes, headers: Mapping[str, str], request: web.BaseRequest
@@ -54,50 +53,47 @@ class Relay:
 
         Raises as `answer` does before the first byte; after it, a failure is an exception frame.
         """
-        response: web.StreamResponse | None = None
+        response: PartStream | None = None
         try:
-            async with (
-                asyncio.timeout(STREAM_TIMEOUT_S),
-                self._sent(invocation, body) as (lease, upstream),
-                aclosing(events(upstream)) as parts,
-            ):
-                own = runtime.stream_headers(invocation, lease.variant, upstream.headers)
-                response = web.StreamResponse(headers={**headers, **own})
+            async with asyncio.timeout(STREAM_TIMEOUT_S), self._sent(invocation, body) as (lease, upstream):
+                own = runtime.stream_headers(invocation, lease.variant, upstream.head.headers)
+                response = PartStream(headers={**headers, **own})
                 await response.prepare(request)
-                async for part in parts:
-                    await response.write(eventstream.payload_part(part))
+                await upstream.pump(response.send, response.drained)
         except TimeoutError:
             if response is None:
                 raise self._site.timed_out(invocation) from None
-            await response.write(runtime.stream_timed_out())
+            response.write_frame(runtime.stream_timed_out())
         except ReplicaGone:
             if response is None:
                 raise self._site.broke(invocation) from None
             self._pool.mark_broken(lease.replica.id)
             log.warning("replica broke mid-stream", replica=lease.replica.id, endpoint=invocation.endpoint)
-            await response.write(runtime.stream_broken())
+            response.write_frame(runtime.stream_broken())
         await response.write_eof()
         return response
 
     @asynccontextmanager
-    async def _sent(
-        self, invocation: Invocation, body: bytes
-    ) -> AsyncGenerator[tuple[Lease, aiohttp.ClientResponse], None]:
+    async def _sent(self, invocation: Invocation, body: bytes) -> AsyncGenerator[tuple[Lease, Connection]]:
         """An answer that a replica began, and the lease it is on. Raises ReplicaGone, AwsError."""
         headers = runtime.replica_headers(invocation)
         for attempt in range(1, ATTEMPTS + 1):
-            async with self._pool.lease(
-                invocation.endpoint, invocation.variant, invocation.session_id, wait_s=READY_WAIT_S
-            ) as lease:
+            async with (
+                self._pool.lease(
+                    invocation.endpoint, invocation.variant, invocation.session_id, wait_s=READY_WAIT_S
+                ) as lease,
+                AsyncExitStack() as held,
+            ):
                 try:
-                    upstream = await self._upstreams.post(lease.replica, PATH, body, headers)
+                    upstream = await held.enter_async_context(
+                        self._upstreams.post(lease.replica, PATH, body, headers)
+                    )
                 except ReplicaGone:
                     self._pool.mark_broken(lease.replica.id)
                     log.warning("replica unreachable", replica=lease.replica.id, attempt=attempt)
                     continue
-                async with upstream:
-                    if upstream.status >= 400:  # noqa: PLR2004
-                        raise self._site.model_failed(invocation, upstream.status, await upstream.read())
-                    yield lease, upstream
+                if upstream.head.status >= 400:  # noqa: PLR2004
+                    raise self._site.model_failed(invocation, upstream.head.status, await upstream.read())
+                yield lease, upstream
                 return
         raise ReplicaGone(f"{ATTEMPTS} replicas went away")

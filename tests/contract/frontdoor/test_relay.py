@@ -275,3 +275,43 @@ async def test_garbage_instead_of_http_closes_the_connection(tmp_path: Path) -> 
         assert b" 400 " in answer.splitlines()[0] and b"Traceback" not in answer
         async with made.session.get(made.url + "/health") as health:
             assert json.loads(await health.read())["status"] == "starting"
+
+
+async def test_connections_are_used_again_and_a_stale_one_is_replaced(tmp_path: Path) -> None:
+    opened = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        for _ in range(2):  # two answers, then the connection is closed while it idles
+            writer.write(HEAD + chunk(b"x") + b"0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+
+    async with stand(tmp_path, talk) as made:
+        assert [await made.parts() for _ in range(5)] == [[b"x"]] * 5
+        assert 1 < opened < 5
+
+
+async def test_a_slow_reader_holds_its_replica_back_and_loses_nothing(tmp_path: Path) -> None:
+    sent = 0
+    event = b"data: " + b"x" * 4000 + b"\n\n"
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(HEAD)
+        for _ in range(4000):
+            writer.write(chunk(event))
+            await writer.drain()
+            sent += 1
+        writer.write(b"0\r\n\r\n")
+
+    async with stand(tmp_path, talk) as made:
+        stream = made.client.stream("e", b"{}")
+        got = [await anext(stream)]
+        before = -1
+        while sent != before:  # the replica stops when every buffer on the way is full
+            before = sent
+            await asyncio.sleep(0.2)
+        assert sent < 4000
+        got += [part async for part in stream]
+        assert len(got) == 4000 and set(got) == {event}
