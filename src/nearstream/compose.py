@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -38,6 +38,7 @@ from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
 from nearstream.services import runtime
 from nearstream.services.sagemaker.operations import operations
+from nearstream.telemetry.spans import Trace, untraced
 from nearstream.wire.aws import image, service
 from nearstream.wire.aws.arn import Account
 from nearstream.wire.aws.credentials import Credential
@@ -168,12 +169,25 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         max_batch_size=container.max_batch_size,
         max_batch_tokens=container.max_batch_total_tokens,
     )
-    await serve(
-        settings,
-        lambda: OpenVINOEngine.open(engine),
-        on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
-        on_ready=lambda: log.info("ready", model=options.model_id),
-    )
+    with _traces(container) as trace:
+        await serve(
+            settings,
+            lambda: OpenVINOEngine.open(engine),
+            trace=trace,
+            on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
+            on_ready=lambda: log.info("ready", model=options.model_id),
+        )
+
+
+def _traces(container: ContainerSettings) -> AbstractContextManager[Trace]:
+    """Where traces go, if anywhere. Raises Unusable where OpenTelemetry is not installed."""
+    if container.otlp_endpoint is None:
+        return nullcontext(untraced)
+    try:
+        from nearstream.telemetry.tracing import otlp  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise Unusable(f"Traces need the extra nearstream[tracing]: {error}.") from error
+    return otlp(container.otlp_endpoint, container.otlp_service_name)
 
 
 def _at_revision(options: ServeOptions, container: ContainerSettings) -> str:

@@ -27,6 +27,8 @@ class ContainerSettings:
     payload_limit: int = 2_000_000
     graceful_termination_timeout: int = 90
     messages_api_enabled: bool = False
+    otlp_endpoint: str | None = None
+    otlp_service_name: str = "text-generation-inference.router"
     api_key: str | None = None
     cors_allow_origins: tuple[str, ...] = ("*",)
     hf_model_id: str | None = None
@@ -38,7 +40,7 @@ _NUMBERS = (
     "max_client_batch_size", "max_batch_size", "max_batch_total_tokens", "payload_limit",
     "graceful_termination_timeout",
 )  # fmt: skip
-_TEXTS = ("api_key", "hf_model_id", "hf_model_revision")
+_TEXTS = ("api_key", "hf_model_id", "hf_model_revision", "otlp_endpoint", "otlp_service_name")
 
 
 def container_settings(environ: Mapping[str, str] | None = None) -> ContainerSettings:

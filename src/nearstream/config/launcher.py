@@ -57,7 +57,8 @@ FLAGS = (
             "max-stop-sequences", "max-top-n-tokens", "max-input-tokens", "max-input-length",
             "max-total-tokens", "max-batch-total-tokens", "max-batch-size", "max-client-batch-size",
             "hostname", "port",
-            "api-key", "payload-limit", "graceful-termination-timeout",
+            "api-key", "payload-limit", "graceful-termination-timeout", "otlp-endpoint",
+            "otlp-service-name",
         )
     ),
     Flag("cors-allow-origin", repeated=True),
@@ -88,8 +89,6 @@ FLAGS = (
     Flag("disable-grammar-support", "grammars stay available", switch=True),
     Flag("enable-prefill-logprobs", "the engine computes no log-probabilities of prompts", switch=True),
     Flag("lora-adapters", "no adapters are loaded; the base model answers"),
-    Flag("otlp-endpoint", "no traces are sent; see /metrics"),
-    Flag("otlp-service-name", "no traces are sent; see /metrics"),
     Flag("watermark-gamma", _NO_WATERMARK),
     Flag("watermark-delta", _NO_WATERMARK),
     Flag("ngrok", _NO_TUNNEL, switch=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -21,6 +21,7 @@ from nearstream.core.errors import (
 from nearstream.core.ports import Clock
 from nearstream.replica.batch import Priority
 from nearstream.replica.progress import ABORTED, Generation
+from nearstream.telemetry.spans import Span, Trace, untraced
 from nearstream.telemetry.tgi import TgiMetrics
 
 # The first row whose class fits counts.
@@ -95,6 +96,13 @@ class Call:
         elif not all(made.closed for made in left_open):
             self.cause = "incomplete"
 
+    def span(self) -> Span:
+        """The whole of it, once it has ended."""
+        now_s = self._clock()
+        parts = [part for generation in self.generations for part in generation.spans(now_s)]
+        about = {"request.id": self.id, "request.priority": self.priority.name.lower()}
+        return Span("generate", now_s - self.arrived_s, 0.0, about, tuple(parts), self.cause)
+
     def ended(self) -> None:
         """Count what became of it."""
         metrics = self._metrics
@@ -108,16 +116,19 @@ class Call:
 
 
 class Calls:
-    """Every call under way, by its id."""
+    """Every call under way, by its id. `trace` gets each one that has ended."""
 
-    def __init__(self, metrics: TgiMetrics, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, metrics: TgiMetrics, clock: Clock, new_id: Callable[[], str], *, trace: Trace = untraced
+    ) -> None:
         self.metrics = metrics
+        self._trace = trace
         self._clock = clock
         self._new_id = new_id
         self._live: dict[str, Call] = {}
 
     @contextmanager
-    def enter(self, asked_id: str | None, priority: Priority) -> Iterator[Call]:
+    def enter(self, asked_id: str | None, priority: Priority, headers: Mapping[str, str]) -> Iterator[Call]:
         """A call of the running task, under the id that its client asked for if no other has it."""
         call_id = asked_id if asked_id and asked_id not in self._live else self._new_id()
         call = self._live[call_id] = Call(call_id, priority, metrics=self.metrics, clock=self._clock)
@@ -132,6 +143,7 @@ class Calls:
             _current.reset(token)
             del self._live[call_id]
             call.ended()
+            self._trace(call.span(), headers)
 
     def abort(self, call_id: str) -> None:
         """Raises Missing for a call that has ended or never was."""

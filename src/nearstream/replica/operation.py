@@ -36,7 +36,7 @@ class Operation:
         """The handler of a route that generates, with an id, a priority and a count of its outcome."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            with self.calls.enter(_asked_id(request), _priority(request)) as call:
+            with self.calls.enter(_asked_id(request), _priority(request), request.headers) as call:
                 request[REQUEST_ID] = call.id
                 response = await handler(request)
                 transport = request.transport

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 from nearstream.core.errors import GenerationFailed
 from nearstream.core.ports import Clock
+from nearstream.telemetry.spans import Span
 from nearstream.telemetry.tgi import TgiMetrics
 
 ABORTED = "the request was aborted"
@@ -15,8 +17,8 @@ class Generation:
     """One answer in the making. `stepped` runs for every token: a look at the clock and a bisection."""
 
     __slots__ = (
-        "_admitted_s", "_arrived_s", "_asked_s", "_clock", "_interrupted", "_last_s", "_metrics", "_task",
-        "_tokens", "closed", "finished", "waiting",
+        "_admitted_s", "_arrived_s", "_asked_s", "_clock", "_first_s", "_interrupted", "_last_s",
+        "_max_new_tokens", "_metrics", "_prompt_tokens", "_task", "_tokens", "closed", "finished", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -27,7 +29,11 @@ class Generation:
         self._metrics = metrics
         self._clock = clock
         self._arrived_s = arrived_s
-        self._asked_s = self._admitted_s = clock()
+        self._prompt_tokens = prompt_tokens
+        self._max_new_tokens = max_new_tokens
+        self._asked_s = clock()
+        self._admitted_s: float | None = None
+        self._first_s: float | None = None
         self._last_s = 0.0
         self._tokens = 0
         self._task = asyncio.current_task()
@@ -41,7 +47,8 @@ class Generation:
 
     @property
     def queued_s(self) -> float:
-        return self._admitted_s - self._asked_s
+        """0 while it waits."""
+        return 0.0 if self._admitted_s is None else self._admitted_s - self._asked_s
 
     def admitted(self) -> None:
         """It has its place in the batch."""
@@ -54,6 +61,7 @@ class Generation:
             if tokens:
                 self._metrics.inter_token.observe((now_s - self._last_s) / tokens, tokens)
         elif tokens:
+            self._first_s = now_s
             self._metrics.first_token.observe(now_s - self._arrived_s)
         self._last_s = now_s
         self._tokens += tokens
@@ -77,9 +85,23 @@ class Generation:
 
     def count(self) -> None:
         """Put the times of an answer that came out well into the metrics."""
-        metrics, inference_s = self._metrics, self._last_s - self._admitted_s
+        metrics, inference_s = self._metrics, self._last_s - self._asked_s - self.queued_s
         metrics.validation.observe(self._asked_s - self._arrived_s)
         metrics.queue.observe(self.queued_s)
         metrics.inference.observe(inference_s)
         metrics.mean_time_per_token.observe(inference_s / max(self._tokens, 1))
         metrics.generated_tokens.observe(self._tokens)
+
+    def spans(self, now_s: float) -> tuple[Span, ...]:
+        """Its parts so far: in line, the prompt, the tokens."""
+        told = {
+            "queue": {"gen_ai.request.max_tokens": self._max_new_tokens},
+            "prefill": {"gen_ai.usage.input_tokens": self._prompt_tokens},
+            "decode": {"gen_ai.usage.output_tokens": self._tokens},
+        }
+        edges_s = self._asked_s, self._admitted_s, self._first_s, self._last_s
+        return tuple(
+            Span(name, now_s - began_s, 0.0 if ended_s is None else now_s - ended_s, attributes)
+            for (name, attributes), (began_s, ended_s) in zip(told.items(), pairwise(edges_s), strict=True)
+            if began_s is not None
+        )

@@ -30,6 +30,7 @@ from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.reply import Desk
 from nearstream.replica.scheduled import ScheduledEngine
 from nearstream.replica.settings import ServerSettings
+from nearstream.telemetry.spans import Trace, untraced
 from nearstream.telemetry.tgi import TgiMetrics
 from nearstream.text.template import load_template
 from nearstream.text.tokenizer import load_tokenizer
@@ -44,16 +45,17 @@ async def serve(
     engine_factory: EngineFactory,
     *,
     stop: asyncio.Event | None = None,
+    trace: Trace = untraced,
     on_listening: Callable[[Sequence[str]], None] = lambda addresses: None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until `stop` is set (without it: until SIGTERM or SIGINT), then drain and return.
 
     Listens at once and answers 503 until `engine_factory`'s engine is open, which it must be warm by then.
-    `on_listening` gets the addresses: `http://host:port`, `unix:/path`. Raises Unusable for a model or an
-    address that cannot be used, and what the factory raises.
+    `on_listening` gets the addresses, `http://host:port` and `unix:/path`; `trace` gets each call once it has
+    ended. Raises Unusable for a model or an address that cannot be used, and what the factory raises.
     """
-    readiness, operation = Readiness(), _operation(settings)
+    readiness, operation = Readiness(), _operation(settings, trace)
     runner = web.AppRunner(
         build_app(_desk(settings, readiness), operation),
         handler_cancellation=True,  # a client that leaves cancels its answer, even between tokens
@@ -91,7 +93,7 @@ def _desk(settings: ServerSettings, readiness: Readiness) -> Desk:
     )
 
 
-def _operation(settings: ServerSettings) -> Operation:
+def _operation(settings: ServerSettings, trace: Trace) -> Operation:
     limits = settings.terms.limits
     metrics = TgiMetrics(max_input_tokens=limits.max_input_tokens, max_total_tokens=limits.max_total_tokens)
     batch = Batch(
@@ -100,7 +102,7 @@ def _operation(settings: ServerSettings) -> Operation:
         # Every admitted call may ask for several answers at once.
         max_waiting=limits.max_concurrent_requests * max(limits.max_best_of, limits.max_client_batch_size),
     )
-    calls = Calls(metrics, time.perf_counter, lambda: secrets.token_hex(12))
+    calls = Calls(metrics, time.perf_counter, lambda: secrets.token_hex(12), trace=trace)
     return Operation(calls, batch, max_tokens=batch_tokens(settings))
 
 

@@ -79,7 +79,7 @@ def settings(directory: Path, *, terms: Terms | None = None, **changes: object) 
 
 @asynccontextmanager
 async def serving(
-    told: ServerSettings, engine: Witness, *, gate: asyncio.Event | None = None
+    told: ServerSettings, engine: Witness, *, gate: asyncio.Event | None = None, **options: Any
 ) -> AsyncIterator[Server]:
     """A server that is ready, or with a `gate` one whose model loads only once that is set."""
 
@@ -98,7 +98,9 @@ async def serving(
             ready.set()
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(serve(told, factory, stop=stop, on_listening=listening, on_ready=ready.set))
+        tasks.create_task(
+            serve(told, factory, stop=stop, on_listening=listening, on_ready=ready.set, **options)
+        )
         await ready.wait()
         try:
             yield Server(addresses[-1], engine, stop, told.socket)
