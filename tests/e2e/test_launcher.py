@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.e2e.conftest import START_TIMEOUT_S, eventually, free_port
 
-COMMAND = [sys.executable, "-c", "from nearstream.cli.launcher import main; main()"]
+COMMAND = str(Path(sys.executable).with_name("text-generation-launcher"))
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def launched(home: Path, *flags: str, **variables: str) -> Iterator[tuple[subpro
     log = home / "log"
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(home), "NEARSTREAM_HOME": str(home)} | variables
     with log.open("w") as output:
-        process = subprocess.Popen([*COMMAND, *flags], env=environ, stdout=output, stderr=output, text=True)
+        process = subprocess.Popen([COMMAND, *flags], env=environ, stdout=output, stderr=output, text=True)
     try:
         yield process, log
     finally:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
+from tests.contract.replica.test_stream import reading_nothing
 
 from nearstream.wire.dialects.terms import Limits, Terms
 
@@ -145,6 +146,25 @@ async def test_a_client_that_leaves_is_counted_as_dropped(tmp_path: Path, path: 
         await until(lambda: engine.live == 0)
         assert await failures(server) == {"dropped": 1}
         assert (await scraped(server))["tgi_request_success"] == 0
+
+
+async def test_a_reader_that_takes_nothing_for_too_long_is_counted_as_dropped(tmp_path: Path):
+    many = 1_000_000
+    engine = Witness(ids_of("hello", tmp_path, eos=False))
+    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=2 * many))
+    told = settings(tmp_path, terms=terms, stall_s=0.2)
+    async with serving(told, engine) as server, reading_nothing(server, many):
+        await until(lambda: engine.said > 0)
+        await until(lambda: engine.live == 0)
+        assert await failures(server) == {"dropped": 1}
+
+
+async def test_it_tells_of_itself_while_the_model_still_loads(tmp_path: Path):
+    gate = asyncio.Event()
+    async with serving(settings(tmp_path), Witness([7]), gate=gate) as server:
+        async with aiohttp.ClientSession(server.url) as session:
+            assert (await session.post("/generate", json=ASK)).status == 503
+        assert await failures(server) == {"unready": 1}
 
 
 async def test_an_engine_that_dies_under_a_stream_is_counted_as_generation(tmp_path: Path):
