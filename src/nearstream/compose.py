@@ -141,7 +141,7 @@ class ServeOptions:
 async def model_server(options: ServeOptions, container: ContainerSettings, home: Home) -> None:
     """Serve one model until SIGTERM. Raises Unusable for a model or an address that cannot be used."""
     model = await resolve(
-        _at_revision(options, container),
+        revised(options, container.hf_model_revision),
         cache=home.cache,
         weights=options.weights,
         progress=lambda text: log.info("preparing the model", progress=text),
@@ -180,22 +180,25 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
 
 
 def _traces(container: ContainerSettings) -> AbstractContextManager[Trace]:
-    """Where traces go, if anywhere. Raises Unusable where OpenTelemetry is not installed."""
+    """Where traces go, if anywhere; without OpenTelemetry they are left out, and the log says so."""
     if container.otlp_endpoint is None:
         return nullcontext(untraced)
     try:
         from nearstream.telemetry.tracing import otlp  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise Unusable(f"Traces need the extra nearstream[tracing]: {error}.") from error
+        log.warning("no traces are sent", because=str(error), needed="nearstream[tracing]")
+        return nullcontext(untraced)
     return otlp(container.otlp_endpoint, container.otlp_service_name)
 
 
-def _at_revision(options: ServeOptions, container: ContainerSettings) -> str:
-    """The model to run. A revision is of the model that was asked for, not of one that stands in for it."""
-    revision = container.hf_model_revision
-    if revision is None or options.model != options.model_id or parse_hub_id(options.model) is None:
-        return options.model
-    return options.model if "@" in options.model else f"{options.model}@{revision}"
+def revised(options: ServeOptions, revision: str | None) -> str:
+    """The model to run. A revision is of the hub's model that was asked for, not of a stand-in."""
+    model, hub_id = options.model, parse_hub_id(options.model)
+    if revision is None or hub_id is None or hub_id.revision is not None:
+        return model
+    if model != options.model_id or Path(model).exists():
+        return model
+    return f"{model}@{revision}"
 
 
 def limits(container: ContainerSettings, context_tokens: int | None) -> Limits:
