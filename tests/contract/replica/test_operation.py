@@ -170,3 +170,45 @@ async def test_a_whole_answer_says_how_long_it_waited_in_line(tmp_path: Path):
 async def in_line(server: Server, wanted: int) -> bool:
     found = await scraped(server)
     return found["tgi_queue_size"] == wanted and found["tgi_batch_current_size"] == 1
+
+
+async def test_every_request_ends_as_one_success_or_one_failure_and_leaves_nothing(tmp_path: Path):
+    engine = Witness(ids_of("the quick brown fox", tmp_path, eos=False), delay_s=0.001)
+    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128, max_concurrent_requests=20))
+    told = settings(tmp_path, terms=terms, max_batch_size=4, max_batch_tokens=200)
+
+    async def visit(session: aiohttp.ClientSession, number: int) -> None:
+        """Stay to the end, leave in the middle, or be aborted there."""
+        headers = {
+            "x-request-id": str(number),
+            "x-nearstream-priority": ("high", "normal", "low")[number % 3],
+        }
+        body = ASK | {"parameters": {"max_new_tokens": number % 40}}
+        response = await session.post("/generate_stream", json=body, headers=headers)
+        match number % 5:
+            case 0:
+                response.close()
+            case 1:
+                await session.post(f"/abort/{number}")
+        await response.read()
+
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        serving(told, engine) as server,
+        aiohttp.ClientSession(server.url, connector=connector) as session,
+    ):
+        visits = [visit(session, number) for number in range(100)]
+        await asyncio.gather(*visits, return_exceptions=True)
+
+        async def quiet() -> bool:
+            found = await scraped(server)
+            ended = found["tgi_request_success"] + sum((await failures(server)).values())
+            return ended == found["tgi_request_count"] == 100
+
+        await until(quiet)
+        found = await scraped(server)
+        for gauge in ("tgi_queue_size", "tgi_batch_current_size", "tgi_batch_current_max_tokens"):
+            assert found[gauge] == 0
+        assert found["tgi_request_success"] > 0
+        assert {"overloaded", "validation"} <= set(await failures(server))
+        assert engine.live == 0
