@@ -86,14 +86,14 @@ class Call:
 
     def answered(self, status: int, *, gone: bool) -> None:
         """The response is made; `gone`: nobody is left to take it."""
-        left_open = [made for made in self.generations if not made.finished]
-        if self.cause is not None or (status < web.HTTPBadRequest.status_code and not left_open):
+        unfinished = [made for made in self.generations if not made.finished]
+        if self.cause is not None:
             return
-        if left_open and gone:
-            self.cause = "dropped"
-        elif status >= web.HTTPBadRequest.status_code:
+        if status >= web.HTTPBadRequest.status_code:
             self.cause = _CAUSES_BY_STATUS.get(status, "incomplete")
-        elif not all(made.closed for made in left_open):
+        elif unfinished and gone:
+            self.cause = "dropped"
+        elif not all(made.closed for made in unfinished):
             self.cause = "incomplete"
 
     def span(self) -> Span:
