@@ -11,6 +11,8 @@ from benchmarks.token_path.figures import Trace
 
 # Every event of the TGI wire starts so, inside an event stream part as well.
 MARK = b"data:"
+# The last chunk of a chunked body, after the one before it.
+END = b"\r\n0\r\n\r\n"
 
 
 class _Stream(asyncio.Protocol):
@@ -19,6 +21,7 @@ class _Stream(asyncio.Protocol):
         self._done = done
         self._head = b""
         self._tail = b""
+        self._ending = b""
         self._times: list[float] = []
         self._sent = 0.0
 
@@ -34,7 +37,8 @@ class _Stream(asyncio.Protocol):
         window = self._tail + data
         self._times.extend([now] * window.count(MARK))
         self._tail = window[-(len(MARK) - 1) :]
-        if window.endswith(b"0\r\n\r\n"):
+        self._ending = (self._ending + data)[-len(END) :]
+        if self._ending == END:
             self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
