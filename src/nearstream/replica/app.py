@@ -12,6 +12,7 @@ from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.answer import prompt_text
 from nearstream.replica.edge import failures_in_json, key_checked, on_every_response
 from nearstream.replica.info import info, templated, tokens
+from nearstream.replica.openapi import pages as documents
 from nearstream.replica.operation import Operation
 from nearstream.replica.reply import Desk, refuse, reply
 from nearstream.wire.dialects import openai, tgi
@@ -40,6 +41,8 @@ def build_app(desk: Desk, operation: Operation) -> web.Application:
     app.router.add_post("/chat_tokenize", pages.chat_tokenize)
     for path in ("/", "/health", "/ping"):
         app.router.add_get(path, pages.health)
+    for path, page in documents(settings).items():
+        app.router.add_get(path, page)
     for path, reader in readers(terms, messages_api=settings.messages_api).items():
         app.router.add_post(path, operation.counted(_generation(desk, reader)))
     return app
