@@ -204,6 +204,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     model = Llama(Shape())
     report = train(model, arguments)
+    torch.save(model.state_dict(), arguments.out / "model.pt")
     loss = held_out_loss(model, arguments.out / "tokenizer.json", arguments.held_out)
     parameters = sum(weight.numel() for weight in model.parameters())
     report |= {
@@ -212,7 +213,6 @@ def main() -> None:
         "held_out_perplexity": round(math.exp(loss), 3),
     }
     report |= {"seed": arguments.seed, "threads": arguments.threads, "shape": asdict(model.shape)}
-    torch.save(model.state_dict(), arguments.out / "model.pt")
     (arguments.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from training.corpus.conversations import Conversation, Exchange, conversation
-from training.corpus.grammar import expand
+from training.corpus.grammar import expand, tidy
 from training.corpus.stray import words
 from training.corpus.topics import any_topic
 from training.corpus.writing import story
@@ -155,7 +155,7 @@ def begun_sentence(rng: Random) -> list[Piece]:
     else:
         topic = any_topic(rng)
         more = [n for n in range(len(topic.additions)) if rng.random() < 0.35]
-        text = expand(" ".join([rng.choice(topic.answers), *(topic.additions[n] for n in more)]), rng)
+        text = tidy(expand(" ".join([rng.choice(topic.answers), *(topic.additions[n] for n in more)]), rng))
     parts = text.replace("\n", " ").split(" ")
     cut = rng.randint(1, max(1, min(6, len(parts) - 2)))
     prompt = " ".join(parts[:cut])
