@@ -30,6 +30,19 @@ fix: .venv/.dev  ## let the tools mend what they can
 bench: .venv/.dev  ## measure the path of a token; prints the figures and records them
 	@$(BIN)/python -m benchmarks.token_path $(ARGS)
 
+MINUTES ?= 62
+MODEL_OUT ?= src/nearstream/models/builtin
+model: .venv/.uv  ## train the built-in model anew: MINUTES=62 of training, into MODEL_OUT
+	@test -x .training/bin/python || $(PYTHON) -m venv .training
+	@.training/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0
+	@$(BIN)/uv pip install -q --python .training/bin/python --no-deps --require-hashes -r training/requirements.lock
+	.training/bin/python -m training.tokenizer --out .training/model
+	.training/bin/python -m training.train --out .training/model --minutes $(MINUTES)
+	.training/bin/python -m training.export --weights .training/model/model.pt --tokenizer .training/model --out $(MODEL_OUT)
+	.training/bin/python -m training.score --model $(MODEL_OUT) --report .training/model/score.json
+	.training/bin/python -m training.card --report .training/model/report.json --score .training/model/score.json \
+	    --out $(MODEL_OUT)/MODEL_CARD.md
+
 lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --upgrade pyproject.toml -o requirements.lock
@@ -39,6 +52,8 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	    --group bootstrap -o requirements-bootstrap.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate src/nearstream/models/convert-requirements.in -o src/nearstream/models/convert-requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
+	    --no-annotate training/requirements.in -o training/requirements.lock
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

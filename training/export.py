@@ -103,6 +103,17 @@ def write_ir(out: Path) -> None:
             shutil.copy(Path(folder) / name, out / name)
 
 
+def write_tokenizer_ir(out: Path) -> None:
+    """The tokenizer as OpenVINO sees it: the engine needs it to hold answers to a grammar."""
+    from openvino import save_model
+    from openvino_tokenizers import convert_tokenizer
+    from transformers import AutoTokenizer
+
+    tokenizer, detokenizer = convert_tokenizer(AutoTokenizer.from_pretrained(out), with_detokenizer=True)
+    save_model(tokenizer, out / "openvino_tokenizer.xml")
+    save_model(detokenizer, out / "openvino_detokenizer.xml")
+
+
 def ir_config():
     from optimum.intel import OVConfig
 
@@ -115,12 +126,13 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True, help="the folder with tokenizer.json")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    state = torch.load(arguments.weights, weights_only=False, map_location="cpu")
+    state = torch.load(arguments.weights, weights_only=True, map_location="cpu")
     model = Llama(Shape()).eval()
     model.load_state_dict(state.get("model", state))
     write_checkpoint(model, arguments.tokenizer, arguments.out)
     check_checkpoint(model, arguments.out)
     write_ir(arguments.out)
+    write_tokenizer_ir(arguments.out)
 
 
 if __name__ == "__main__":
