@@ -22,6 +22,9 @@ async def connect(home: Home) -> AsyncIterator[SageMakerClient]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=300)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         try:
+            # Opens the connection and everything a first call loads: a measured one should not pay for it.
+            async with session.get(f"{running.url}/health") as health:
+                await health.read()
             yield SageMakerClient(running.url, credentials, session)
         except aiohttp.ClientConnectorError as error:
             raise Missing(f"The front door at {running.url} does not answer: {error.strerror}.") from error
