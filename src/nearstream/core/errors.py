@@ -3,10 +3,12 @@
 NearstreamError
 ├── Invalid            the request cannot be honoured as written; the client should change it
 │   ├── Malformed      the body is not JSON
-│   │   └── Misshapen  the body is JSON, but not of the shape that this route takes
+│   │   ├── Misshapen  the body is JSON, but not of the shape that this route takes
+│   │   └── WrongMedia the body is said to be something else than JSON
 │   ├── BatchTooLarge  more prompts in one call than the server takes
 │   ├── Unsupported    a legal option that the running engine cannot do
-│   └── TemplateFailed the chat template refused the conversation
+│   ├── TemplateFailed the chat template refused the conversation
+│   └── ToolFailed     the tools cannot be used as asked, or were not used as told
 ├── Overloaded         no room now; the same request may succeed later
 ├── NotReady           still loading, or being restarted
 ├── GenerationFailed   the engine broke while it worked on this request
@@ -35,6 +37,10 @@ class Misshapen(Malformed):
     """The body is JSON, but not of the shape that this route takes."""
 
 
+class WrongMedia(Malformed):
+    """The body is said to be something else than JSON."""
+
+
 class BatchTooLarge(Invalid):
     """More prompts in one call than the server takes."""
 
@@ -48,10 +54,15 @@ class Unsupported(Invalid):
         )
         self.option = option
         self.engine = engine
+        self.hint = hint
 
 
 class TemplateFailed(Invalid):
     """The chat template refused the conversation, or there is none."""
+
+
+class ToolFailed(Invalid):
+    """The tools of a conversation cannot be used as asked, or the model did not use them as told."""
 
 
 class Overloaded(NearstreamError):

@@ -75,10 +75,24 @@ class TextPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask its caller to call. `parameters` is a JSON schema, as JSON text."""
+
+    name: str
+    description: str | None
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """A conversation for the model's own chat template; a last assistant message is continued."""
+    """A conversation for the model's own chat template; a last assistant message is continued.
+
+    `tool_prompt` tells the model of its tools where the template has no place for them.
+    """
 
     messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,11 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Tokens to hand on now; exactly the last delta of an answer has `finish`."""
+    """Tokens to hand on now; exactly the last delta of an answer has `finish`.
+
+    `index` says which answer, where a call has several.
+    """
 
     tokens: tuple[Token, ...] = ()
     finish: Finish | None = None
+    index: int = 0

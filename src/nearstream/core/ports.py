@@ -37,17 +37,24 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an answer says of itself: its id, its model's name, when it was made (seconds since the epoch)."""
+    """What an answer says of itself: its id, the model it names, when it was made (epoch seconds)."""
 
     id: str
     model: str
     created: int
-    prompt_text: str
     system_fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What can be said of a request only when its prompt's tokens are counted."""
+
+    max_new_tokens: int
+    sampling: Sampling
+
+
 class Encoder(Protocol):
-    """Turns deltas into the bytes of one answer; feeding it is the only state it has."""
+    """Turns deltas into the bytes of one call's answer; feeding it is the only state it has."""
 
     def feed(self, delta: Delta) -> bytes:
         """Bytes to send now; b"" where this shape says nothing yet (a body that is sent whole)."""
@@ -62,7 +69,9 @@ class Exchange(Protocol):
     """One parsed call: what to generate and how to say it."""
 
     @property
-    def request(self) -> GenerationRequest: ...
+    def requests(self) -> tuple[GenerationRequest, ...]:
+        """One for each answer that the call wants; `Delta.index` counts them."""
+        ...
 
     @property
     def stream(self) -> bool:
@@ -71,6 +80,15 @@ class Exchange(Protocol):
 
     @property
     def content_type(self) -> str: ...
+
+    @property
+    def pulse(self) -> bytes:
+        """What keeps a silent stream alive; b"" where nothing may be sent between events."""
+        ...
+
+    def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
+        """The rules that need a count of tokens, and those that come after them. Raises Invalid."""
+        ...
 
     def encoder(self, identity: Identity) -> Encoder: ...
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from nearstream.core.errors import GenerationFailed, Invalid, TemplateFailed
+from nearstream.core.errors import GenerationFailed, TemplateFailed
 from nearstream.core.generation import (
     ChatPrompt,
     Delta,
     Finish,
     FinishReason,
     GenerationRequest,
+    Message,
     Sampling,
     TextPrompt,
     Token,
+    Tool,
 )
+from nearstream.core.ports import Exchange
 from nearstream.replica.readiness import ServedModel
 from nearstream.text.stops import StopStrings
 from nearstream.text.tokenizer import Tokenizer
-from nearstream.wire.dialects.rules import check_token_counts
-from nearstream.wire.dialects.terms import Limits
 
 LONG_TEXT = 20_000
 """Characters from which tokenising would hold up other answers; a thread does it, without the GIL."""
@@ -39,6 +41,8 @@ class Prompt:
     sampling: Sampling
     max_new_tokens: int
     stop: tuple[str, ...]
+    index: int = 0
+    """Which of its call's answers this one begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +53,22 @@ class Chances:
     seed: Callable[[], int]
 
 
-async def prepare(
-    request: GenerationRequest, model: ServedModel, limits: Limits, *, chances: Chances
-) -> Prompt:
-    """Raises TemplateFailed, or Invalid when the tokens are too many or none."""
-    text = prompt_text(request.prompt, model, chances.now)
-    ids = await _encode(model.tokenizer, text, add_special_tokens=isinstance(request.prompt, TextPrompt))
-    if request.truncate is not None:
-        ids = ids[-request.truncate :]
-    if not ids:
-        raise Invalid("`inputs` cannot be empty")
-    fill = max(limits.max_total_tokens - len(ids), 0)
-    wanted = fill if request.max_new_tokens is None else request.max_new_tokens
-    check_token_counts(len(ids), wanted, limits)
-    sampling = replace(request.sampling, stop_token_ids=model.tokenizer.special.eos_ids)
-    if sampling.do_sample and sampling.seed is None:
-        sampling = replace(sampling, seed=chances.seed())
-    return Prompt(text, ids, sampling, wanted, request.stop)
+async def prepare(exchange: Exchange, model: ServedModel, *, chances: Chances) -> list[Prompt]:
+    """One prompt for each answer. Raises TemplateFailed, or Invalid when the tokens are too many or none."""
+    prompts: list[Prompt] = []
+    before: GenerationRequest | None = None
+    for index, request in enumerate(exchange.requests):
+        if before is not None and before.prompt is request.prompt:
+            text, ids = prompts[-1].text, prompts[-1].ids
+        else:
+            text, ids = await _encoded(request, model, chances.now)
+        settled = exchange.settle(request, prompt_tokens=len(ids))
+        sampling = replace(settled.sampling, stop_token_ids=model.tokenizer.special.eos_ids)
+        if sampling.do_sample and sampling.seed is None:
+            sampling = replace(sampling, seed=chances.seed())
+        prompts.append(Prompt(text, ids, sampling, settled.max_new_tokens, request.stop, index))
+        before = request
+    return prompts
 
 
 async def deltas(prompt: Prompt, model: ServedModel) -> AsyncGenerator[Delta, None]:
@@ -84,7 +87,7 @@ async def deltas(prompt: Prompt, model: ServedModel) -> AsyncGenerator[Delta, No
                 if delta.finish is not None:
                     return
             if step.finish is not None:
-                yield Delta(finish=answer.finish(step.finish))
+                yield Delta((), answer.finish(step.finish), prompt.index)
                 return
     raise GenerationFailed("the engine ended without finishing the answer")
 
@@ -109,10 +112,10 @@ class Answer:
             text = "" if ends else self._text.push(token_id)
         reason = self._reason(text, ends=ends) or ended
         if reason is None:
-            return Delta((Token(token_id, text, logprob, special),))
+            return Delta((Token(token_id, text, logprob, special),), None, self._prompt.index)
         if not special:
             text += self._text.flush()
-        return Delta((Token(token_id, text, logprob, special),), self.finish(reason))
+        return Delta((Token(token_id, text, logprob, special),), self.finish(reason), self._prompt.index)
 
     def finish(self, reason: FinishReason) -> Finish:
         sampling = self._prompt.sampling
@@ -137,7 +140,39 @@ def prompt_text(prompt: TextPrompt | ChatPrompt, model: ServedModel, now: Callab
         return prompt.text
     if model.template is None:
         raise TemplateFailed("template not found")
-    return model.template.render(prompt.messages, now=now)
+    tools = [_as_document(tool) for tool in prompt.tools]
+    if tools and not model.template.takes_tools:
+        return model.template.render(_with_tools_told(prompt, tools), now=now)
+    return model.template.render(prompt.messages, now=now, tools=tools or None)
+
+
+def _as_document(tool: Tool) -> dict[str, object]:
+    """A tool as templates know it."""
+    function = {
+        "name": tool.name,
+        "description": tool.description or "",
+        "parameters": json.loads(tool.parameters),
+    }
+    return {"type": "function", "function": function}
+
+
+def _with_tools_told(prompt: ChatPrompt, tools: list[dict[str, object]]) -> tuple[Message, ...]:
+    """The tools at the end of the last turn that is not the assistant's own, as TGI has them."""
+    messages = list(prompt.messages)
+    told = f"\n\n---\n{json.dumps(tools, ensure_ascii=False)}\n{prompt.tool_prompt}"
+    for at in reversed(range(len(messages))):
+        if messages[at].role != "assistant":
+            messages[at] = replace(messages[at], content=messages[at].content + told)
+            return tuple(messages)
+    return (Message("user", told.lstrip()), *messages)
+
+
+async def _encoded(
+    request: GenerationRequest, model: ServedModel, now: Callable[[], datetime]
+) -> tuple[str, list[int]]:
+    text = prompt_text(request.prompt, model, now)
+    ids = await _encode(model.tokenizer, text, add_special_tokens=isinstance(request.prompt, TextPrompt))
+    return text, ids if request.truncate is None else ids[-request.truncate :]
 
 
 async def _encode(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[int]:

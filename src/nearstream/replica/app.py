@@ -10,12 +10,12 @@ from aiohttp.typedefs import Handler
 
 from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.answer import prompt_text
-from nearstream.replica.edge import failures_in_json, key_checked, on_every_response
+from nearstream.replica.edge import failures_told, json_body, key_checked, on_every_response
 from nearstream.replica.info import info, templated, tokens
 from nearstream.replica.openapi import pages as documents
 from nearstream.replica.operation import Operation
-from nearstream.replica.reply import Desk, refuse, reply
-from nearstream.wire.dialects import openai, tgi
+from nearstream.replica.reply import Desk, refused, reply
+from nearstream.wire.dialects import openai, refusals, tgi
 from nearstream.wire.dialects.dialect import Draft
 from nearstream.wire.dialects.hf import GenerateBody, decode
 from nearstream.wire.dialects.terms import Terms
@@ -29,7 +29,7 @@ def build_app(desk: Desk, operation: Operation) -> web.Application:
     terms = settings.terms
     app = web.Application(
         client_max_size=terms.limits.payload_limit_bytes,
-        middlewares=[key_checked(settings.api_key), failures_in_json],
+        middlewares=[key_checked(settings.api_key), failures_told(refusals)],
     )
     app.on_response_prepare.append(on_every_response(settings.cors_allow_origins))
     pages = Pages(desk)
@@ -51,8 +51,8 @@ def build_app(desk: Desk, operation: Operation) -> web.Application:
 def readers(terms: Terms, *, messages_api: bool) -> dict[str, Reader]:
     """Which dialect reads the bodies of which route."""
 
-    def compat(body: bytes) -> Draft:
-        return tgi.read(body, terms, route=tgi.Route.COMPAT)
+    def generate(route: tgi.Route) -> Reader:
+        return lambda body: tgi.read(body, terms, route=route)
 
     def chat(body: bytes) -> Draft:
         return openai.read_chat(body, terms)
@@ -62,18 +62,22 @@ def readers(terms: Terms, *, messages_api: bool) -> dict[str, Reader]:
 
     def by_body(body: bytes) -> Draft:
         keys = decode(body, dict[str, msgspec.Raw])
-        for key, reader in (("inputs", compat), ("messages", chat), ("prompt", completion)):
+        for key, reader in (
+            ("inputs", generate(tgi.Route.INVOCATIONS)),
+            ("messages", chat),
+            ("prompt", completion),
+        ):
             if key in keys:
                 return reader(body)
         raise Misshapen("missing field: one of `inputs`, `messages`, `prompt`")
 
-    invocations = by_body if terms.release.invocations_by_body else compat
+    invocations = by_body if terms.release.invocations_by_body else generate(tgi.Route.INVOCATIONS)
     if terms.release.chat_by_switch and messages_api:
         invocations = chat
     return {
-        "/": compat,
-        "/generate": lambda body: tgi.read(body, terms, route=tgi.Route.GENERATE),
-        "/generate_stream": lambda body: tgi.read(body, terms, route=tgi.Route.STREAM),
+        "/": generate(tgi.Route.COMPAT),
+        "/generate": generate(tgi.Route.GENERATE),
+        "/generate_stream": generate(tgi.Route.STREAM),
         "/invocations": invocations,
         "/v1/chat/completions": chat,
         "/v1/completions": completion,
@@ -89,7 +93,7 @@ class Pages:
     async def health(self, request: web.Request) -> web.Response:
         if await self._desk.readiness.healthy():
             return web.Response()
-        return refuse(NotReady("unhealthy"))
+        return refused(refusals.refusal(NotReady("unhealthy")))
 
     async def info(self, request: web.Request) -> web.Response:
         return web.Response(body=info(self._desk.settings), content_type="application/json")
@@ -98,20 +102,21 @@ class Pages:
         return web.Response(body=openai.models(self._desk.settings.model_id), content_type="application/json")
 
     async def tokenize(self, request: web.Request) -> web.Response:
-        text = decode(await request.read(), GenerateBody).inputs
+        text = decode(await json_body(request), GenerateBody).inputs
         tokenizer = self._desk.readiness.model().tokenizer
         return web.Response(body=tokens(text, tokenizer), content_type="application/json")
 
     async def chat_tokenize(self, request: web.Request) -> web.Response:
         model, settings = self._desk.readiness.model(), self._desk.settings
-        draft = openai.read_chat(await request.read(), settings.terms)
-        text = prompt_text(draft.exchange().request.prompt, model, self._desk.chances.now)
+        draft = openai.read_chat(await json_body(request), settings.terms)
+        prompt = draft.exchange().requests[0].prompt
+        text = prompt_text(prompt, model, self._desk.chances.now)
         body = templated(text, tokens(text, model.tokenizer, add_special_tokens=False))
         return web.Response(body=body, content_type="application/json")
 
 
 def _generation(desk: Desk, reader: Reader) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await reply(request, reader(await request.read()), desk)
+        return await reply(request, reader(await json_body(request)), desk)
 
     return handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from hmac import compare_digest
 
@@ -9,12 +10,13 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from nearstream.core.errors import NearstreamError
+from nearstream.core.errors import NearstreamError, WrongMedia
 from nearstream.replica.operation import REQUEST_ID
-from nearstream.replica.reply import refuse
-from nearstream.wire.dialects.refusals import INCOMPLETE, Refusal
+from nearstream.replica.reply import refused
+from nearstream.wire.dialects.dialect import Wording
 
 _log = structlog.get_logger(__name__)
+_JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")
 # What a browser asks before it posts from another origin.
 PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 
@@ -35,20 +37,34 @@ def key_checked(key: str | None) -> Middleware:
     return check
 
 
-@web.middleware
-async def failures_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+def failures_told(wording: Wording) -> Middleware:
     """What no handler took care of becomes JSON; a stack trace goes to the log, never to the client."""
-    try:
-        return await handler(request)
-    except NearstreamError as error:
-        return refuse(error)
-    except web.HTTPException as error:
-        return _response(Refusal(error.status, error.reason, "validation"))
-    except ConnectionError:
-        raise
-    except Exception:  # noqa: BLE001 - the edge
-        _log.exception("call failed unexpectedly", path=request.path)
-        return _response(INCOMPLETE)
+
+    @web.middleware
+    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except NearstreamError as error:
+            return refused(wording.refusal(error))
+        except web.HTTPException as error:
+            return refused(wording.plain(error.status, error.reason))
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the edge
+            _log.exception("call failed unexpectedly", path=request.path)
+            return refused(wording.refusal(NearstreamError("internal error")))
+
+    return tell
+
+
+async def json_body(request: web.Request) -> bytes:
+    """The body, unless it is said to be something else. Raises WrongMedia.
+
+    Clients that say nothing, or what stands for nothing (boto3 does), are believed to send JSON.
+    """
+    if "Content-Type" in request.headers and not _JSON.fullmatch(request.content_type):
+        raise WrongMedia("Expected request with `Content-Type: application/json`")
+    return await request.read()
 
 
 def on_every_response(
@@ -66,7 +82,3 @@ def on_every_response(
         response.headers.popall("Server", None)
 
     return add
-
-
-def _response(refused: Refusal) -> web.Response:
-    return web.Response(status=refused.status, body=refused.body, content_type="application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -10,7 +11,7 @@ from nearstream.wire.framing import sse
 
 
 class Outlet:
-    """Writes to one client.
+    """Writes to one client; the first write opens the stream.
 
     A slow reader makes `write` wait, which holds the engine back. One that takes nothing for `stall_s` loses
     its connection. Writing to a client that is gone raises ConnectionError.
@@ -20,12 +21,17 @@ class Outlet:
         self._request = request
         self._response = response
         self._stall_s = stall_s
-
-    async def open(self) -> None:
-        await self._response.prepare(self._request)
+        self._opening = asyncio.Lock()
+        self._clock = asyncio.get_running_loop().time
+        self._spoke_s = self._clock()
+        self.opened = False
+        """Whether the status has gone out: from then on a failure is a frame."""
 
     async def write(self, payload: bytes) -> None:
         """One chunk."""
+        if not self.opened:
+            await self._open()
+        self._spoke_s = self._clock()
         transport = self._request.transport
         if transport is None:
             raise ConnectionResetError("the client left")
@@ -39,11 +45,27 @@ class Outlet:
             transport.abort()
             raise ConnectionResetError(f"the client took nothing for {self._stall_s} s") from None
 
+    async def beat(self, pulse: bytes, *, every_s: float) -> None:
+        """Write `pulse` after every silence of `every_s`, until cancelled or the client is gone."""
+        with suppress(ConnectionError):
+            while True:
+                silent_s = self._clock() - self._spoke_s
+                if silent_s >= every_s:
+                    await self.write(pulse)
+                else:
+                    await asyncio.sleep(every_s - silent_s)
+
     async def write_events(self, payload: bytes) -> None:
         """Each event in a chunk of its own, also where an answer ends with several."""
         whole = self._response.headers["Content-Type"] != sse.CONTENT_TYPE
         for event in (payload,) if whole else sse.split(payload):
             await self.write(event)
+
+    async def _open(self) -> None:
+        async with self._opening:
+            if not self.opened:
+                await self._response.prepare(self._request)
+                self.opened = True
 
     async def close(self) -> web.StreamResponse:
         await self._response.write_eof()

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
 
-from nearstream.core.errors import GenerationFailed, Malformed, NearstreamError, NotReady, TemplateFailed
-from nearstream.core.generation import Delta
+from nearstream.core.errors import GenerationFailed, NearstreamError
+from nearstream.core.generation import Delta, Finish
 from nearstream.core.ports import Clock, Encoder, Exchange, Identity
 from nearstream.replica.admission import Admission
-from nearstream.replica.answer import Chances, Prompt, deltas, prepare
+from nearstream.replica.answer import Chances, Prompt, prepare
+from nearstream.replica.answers import answers
 from nearstream.replica.outlet import Outlet
 from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tasks import beside
 from nearstream.replica.timings import Timings
-from nearstream.wire.dialects.dialect import Draft
-from nearstream.wire.dialects.refusals import refusal
+from nearstream.wire.dialects.dialect import Draft, Refusal
+from nearstream.wire.framing import sse
 
 _log = structlog.get_logger(__name__)
-# These come before a stream, with a status; every other refusal of a stream is told inside it.
-_BEFORE_THE_STREAM = (Malformed, TemplateFailed, NotReady)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,11 @@ class Desk:
     """Monotonic, seconds."""
     new_id: Callable[[], str]
 
-    def identity(self, prompt: Prompt) -> Identity:
+    def identity(self) -> Identity:
         return Identity(
             id=self.new_id(),
             model=self.settings.model_id,
             created=int(self.chances.now().timestamp()),
-            prompt_text=prompt.text,
             system_fingerprint=f"{self.settings.terms.release.version}-native",
         )
 
@@ -55,76 +54,78 @@ async def reply(request: web.Request, draft: Draft, desk: Desk) -> web.StreamRes
         model = desk.readiness.model()
         with desk.admission.enter():
             exchange = draft.exchange()
-            limits = desk.settings.terms.limits
-            prompt = await prepare(exchange.request, model, limits, chances=desk.chances)
+            prompts = await prepare(exchange, model, chances=desk.chances)
             timings.prepared()
             if exchange.stream:
-                return await _stream(request, exchange, prompt, model, desk)
-            return await _whole(exchange, prompt, model, desk, timings)
+                return await _stream(request, exchange, prompts, model, desk)
+            return await _whole(exchange, prompts, model, desk, timings)
     except NearstreamError as error:
-        if not draft.stream or isinstance(error, _BEFORE_THE_STREAM):
-            return refuse(error)
-        return await _broken_stream(request, draft, error, desk)
+        return await _refused(request, draft.refusal(error), desk)
 
 
-def refuse(error: NearstreamError) -> web.Response:
-    """An error with its status."""
-    refused = refusal(error)
-    return web.Response(status=refused.status, body=refused.body, content_type="application/json")
+def refused(refusal: Refusal) -> web.Response:
+    """A refusal that is no stream."""
+    return web.Response(status=refusal.status, body=refusal.body, content_type=refusal.content_type)
 
 
 async def _stream(
-    request: web.Request, exchange: Exchange, prompt: Prompt, model: ServedModel, desk: Desk
+    request: web.Request, exchange: Exchange, prompts: Sequence[Prompt], model: ServedModel, desk: Desk
 ) -> web.StreamResponse:
-    """The first token decides: whatever fails before it can still be told by a status."""
-    encoder = exchange.encoder(desk.identity(prompt))
-    async with aclosing(deltas(prompt, model)) as answer:
-        first = await anext(answer)
-        outlet = _outlet(request, exchange.content_type, desk, characters=len(prompt.text))
+    """The first byte decides: whatever fails before it can still be told by a status."""
+    encoder = exchange.encoder(desk.identity())
+    outlet = _outlet(request, exchange.content_type, desk, characters=_characters(prompts))
+    async with answers(prompts, model) as made, _kept_alive(outlet, exchange.pulse, desk):
         try:
-            await outlet.open()
-            await _tell(outlet, encoder, first)
             try:
-                async for delta in answer:
+                async for delta in made:
                     await _tell(outlet, encoder, delta)
             except NearstreamError as error:
+                if not outlet.opened:
+                    raise
                 _log.warning("answer broke", error=str(error), kind=type(error).__name__)
                 await outlet.write_events(encoder.fail(error))
             return await outlet.close()
         except ConnectionError as error:
             _log.debug("client left", error=str(error))
-            return outlet.abandon()  # closing the deltas aborts the engine
-        except Exception:  # noqa: BLE001 - the edge: after the first byte a failure is a frame
+            return outlet.abandon()  # leaving the answers aborts the engine
+        except Exception:
+            if not outlet.opened:
+                raise
             _log.exception("answer broke unexpectedly")
             await outlet.write_events(encoder.fail(GenerationFailed("internal error")))
             return await outlet.close()
 
 
+def _kept_alive(outlet: Outlet, pulse: bytes, desk: Desk) -> AbstractAsyncContextManager[None]:
+    return beside(outlet.beat(pulse, every_s=desk.settings.pulse_s)) if pulse else nullcontext()
+
+
 async def _tell(outlet: Outlet, encoder: Encoder, delta: Delta) -> None:
     payload = encoder.feed(delta)
-    await (outlet.write(payload) if delta.finish is None else outlet.write_events(payload))
+    if delta.finish is not None:
+        await outlet.write_events(payload)
+    elif payload:
+        await outlet.write(payload)
 
 
 async def _whole(
-    exchange: Exchange, prompt: Prompt, model: ServedModel, desk: Desk, timings: Timings
+    exchange: Exchange, prompts: Sequence[Prompt], model: ServedModel, desk: Desk, timings: Timings
 ) -> web.Response:
-    encoder, body, finish = exchange.encoder(desk.identity(prompt)), b"", None
-    async with aclosing(deltas(prompt, model)) as answer:
-        async for delta in answer:
+    encoder, body, finishes = exchange.encoder(desk.identity()), b"", list[Finish]()
+    async with answers(prompts, model) as made:
+        async for delta in made:
             body = encoder.feed(delta)
-            finish = delta.finish
-    if finish is None:
-        raise GenerationFailed("the engine ended without finishing the answer")
-    headers = timings.headers(finish) | _compute_headers(desk, characters=len(prompt.text))
+            if delta.finish is not None:
+                finishes.append(delta.finish)
+    headers = timings.headers(finishes) | _compute_headers(desk, characters=_characters(prompts))
     return web.Response(body=body, content_type=exchange.content_type, headers=headers)
 
 
-async def _broken_stream(
-    request: web.Request, draft: Draft, error: NearstreamError, desk: Desk
-) -> web.StreamResponse:
-    outlet = _outlet(request, draft.content_type, desk, characters=0)
-    await outlet.open()
-    await outlet.write_events(draft.broken(error))
+async def _refused(request: web.Request, refusal: Refusal, desk: Desk) -> web.StreamResponse:
+    if refusal.content_type != sse.CONTENT_TYPE:
+        return refused(refusal)
+    outlet = _outlet(request, refusal.content_type, desk, characters=0)
+    await outlet.write_events(refusal.body)
     return await outlet.close()
 
 
@@ -143,3 +144,8 @@ def _compute_headers(desk: Desk, *, characters: int) -> dict[str, str]:
         "x-compute-type": desk.settings.compute_type,
         "x-compute-characters": str(characters),
     }
+
+
+def _characters(prompts: Sequence[Prompt]) -> int:
+    """Of every prompt, each counted once."""
+    return sum(len(text) for text in {prompt.text for prompt in prompts})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nearstream.core.generation import Finish
 from nearstream.core.ports import Clock
 from nearstream.replica.calls import current
@@ -19,8 +21,9 @@ class Timings:
         """The request is checked and tokenised."""
         self._prepared_s = self._clock()
 
-    def headers(self, finish: Finish) -> dict[str, str]:
-        """Integer milliseconds, except for x-compute-time in seconds."""
+    def headers(self, finishes: Sequence[Finish]) -> dict[str, str]:
+        """Integer milliseconds, except for x-compute-time in seconds. Several answers count together."""
+        generated_tokens = sum(finish.generated_tokens for finish in finishes)
         ended_s = self._clock()
         queued_s = current().queued_s
         inference_s = ended_s - self._prepared_s - queued_s
@@ -30,9 +33,9 @@ class Timings:
             "x-validation-time": _ms(self._prepared_s - self._started_s),
             "x-queue-time": _ms(queued_s),
             "x-inference-time": _ms(inference_s),
-            "x-time-per-token": _ms(inference_s / max(finish.generated_tokens, 1)),
-            "x-prompt-tokens": str(finish.prompt_tokens),
-            "x-generated-tokens": str(finish.generated_tokens),
+            "x-time-per-token": _ms(inference_s / max(generated_tokens, 1)),
+            "x-prompt-tokens": str(max(finish.prompt_tokens for finish in finishes)),
+            "x-generated-tokens": str(generated_tokens),
         }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2 import meta
 
 from nearstream.core.errors import TemplateFailed, Unusable
 from nearstream.core.generation import Message
@@ -24,8 +25,11 @@ class ChatTemplate:
 
     def __init__(self, source: str, special: SpecialTokens) -> None:
         self._special = special
+        environment = sandbox()
         try:
-            self._template = sandbox().from_string(source)
+            self._template = environment.from_string(source)
+            self.takes_tools = "tools" in meta.find_undeclared_variables(environment.parse(source))
+            """Whether it tells the model of tools by itself."""
         except jinja2.TemplateSyntaxError as error:
             raise Unusable(f"the model's chat template is broken: {error}") from error
 

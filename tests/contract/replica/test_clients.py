@@ -12,6 +12,8 @@ from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import ValidationError
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 
+from nearstream.wire.dialects.terms import Limits, Terms
+
 ANSWER = "hello 😀 world"
 ASK = [{"role": "user", "content": "Say hello"}]
 
@@ -19,7 +21,8 @@ ASK = [{"role": "user", "content": "Say hello"}]
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     engine = Witness(ids_of(ANSWER, tmp_path))
-    async with serving(settings(tmp_path), engine) as running:
+    terms = Terms(limits=Limits(max_input_tokens=512, max_total_tokens=1024))  # tools take many tokens
+    async with serving(settings(tmp_path, terms=terms), engine) as running:
         yield running
 
 

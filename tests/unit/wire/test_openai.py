@@ -154,7 +154,7 @@ def test_a_completion_takes_several_prompts():
         TextPrompt("one"),
         TextPrompt("two"),
     ]
-    with pytest.raises(Invalid, match="`n` times the number of prompts must be <= 4. Given: 6"):
+    with pytest.raises(Invalid, match=r"`n` times the number of prompts must be <= 4. Given: 6"):
         completions(prompt=["one", "two", "three"], n=2)
     with pytest.raises(BatchTooLarge) as refused:
         completion(prompt=["one"] * 5)

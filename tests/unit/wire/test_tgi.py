@@ -265,7 +265,7 @@ def test_tokens_are_counted_before_the_grammar_is_looked_at():
     broken = {"grammar": {"type": "bnf"}, "max_new_tokens": 10}
     with pytest.raises(Invalid, match="Given: 4090 `inputs` tokens and 10 `max_new_tokens`"):
         settled(broken, prompt_tokens=4090)
-    with pytest.raises(Invalid, match="`inputs` must have less than 4095 tokens. Given: 4096"):
+    with pytest.raises(Invalid, match=r"`inputs` must have less than 4095 tokens. Given: 4096"):
         settled({"grammar": {"type": "bnf"}}, prompt_tokens=4096)
     with pytest.raises(Invalid, match="grammar is not valid"):
         settled(broken, prompt_tokens=4086)

@@ -5,32 +5,29 @@ Constant parts of a chunk are put together once for an answer. Every chat delta 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import msgspec
-
-from nearstream.core.errors import NearstreamError
-from nearstream.core.generation import Delta, Finish, Token
+from nearstream.core.errors import NearstreamError, ToolFailed
+from nearstream.core.generation import Delta, Token
 from nearstream.core.ports import Identity
+from nearstream.wire.dialects.openai_calls import CallReader, Piece
+from nearstream.wire.dialects.openai_fragments import (
+    CALLED,
+    DONE,
+    REASONS,
+    Form,
+    Tally,
+    call_id,
+    chat_logprobs,
+    encode,
+    error_events,
+    opening,
+    text_logprobs,
+)
 from nearstream.wire.dialects.refusals import refusal
 from nearstream.wire.framing import sse
 
-_json = msgspec.json.Encoder().encode
-# TGI's words on this route: "stop" for the model's own end, "stop_sequence" for a stop string.
-_REASONS = {"length": b'"length"', "eos": b'"stop"', "stop": b'"stop_sequence"'}
 _NO_TOKEN = Token(id=0, text="", special=True)
-DONE = sse.frame(b"[DONE]")
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """Which of the answers to give. `top_tokens` names the chosen token as its own one alternative."""
-
-    chat: bool
-    include_usage: bool = False
-    logprobs: bool = False
-    top_tokens: bool = False
-    echo: bool = False
+_ROLE = b'{"role":"assistant","content":%b}'
+_CALL = b'{"role":"assistant","tool_calls":[{"index":0,%b"function":{%b"arguments":%b}}]}'
 
 
 class PieceEncoder:
@@ -38,103 +35,149 @@ class PieceEncoder:
 
     def __init__(self, form: Form, identity: Identity) -> None:
         self._form = form
+        self._identity = identity
         kind = "chat.completion.chunk" if form.chat else "text_completion"
-        self._head = sse.field() + _opening(kind, identity)
-        self._usage_end = b',"usage":null}\n\n' if form.chat else b"}\n\n"
-        self._echo = identity.prompt_text if form.echo else ""
+        self._opening = sse.field() + opening(kind, identity)
+        key, self._close = (
+            (b'"delta":{"role":"assistant","content":', b"}") if form.chat else (b'"text":', b"")
+        )
+        self._heads = [
+            b'%b,"choices":[{"index":%d,%b' % (self._opening, index, key) for index in range(form.choices)
+        ]
+        self._end = b'}],"usage":null}\n\n' if form.chat else b"}]}\n\n"
+        self._echoes = list(form.echoes)
+        self._offsets = [len(echo) for echo in form.echoes] or [0] * form.choices
+        self._readers = [CallReader() for _ in range(form.choices)] if form.tools else []
+        self._tally = Tally(form)
 
     def feed(self, delta: Delta) -> bytes:
-        finish = delta.finish
+        index, finish = delta.index, delta.finish
         if finish is None:
-            return b"".join([self._chunk(token, b"null") for token in delta.tokens])
+            return b"".join([self._chunk(index, token, b"null") for token in delta.tokens])
         *before, last = delta.tokens or (_NO_TOKEN,)
-        chunks = [self._chunk(token, b"null") for token in before]
-        chunks.append(self._chunk(last, _REASONS[finish.reason]))
-        if self._form.include_usage:
-            chunks.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._head, _usage(finish)))
-        chunks.append(DONE)
+        chunks = [self._chunk(index, token, b"null") for token in before]
+        chunks.append(self._chunk(index, last, REASONS[finish.reason]))
+        if self._tally.ended(index, finish):
+            if self._form.include_usage:
+                chunks.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._opening, self._tally.usage))
+            chunks.append(DONE)
         return b"".join(chunks)
 
     def fail(self, error: NearstreamError) -> bytes:
         return error_events(error)
 
-    def _chunk(self, token: Token, reason: bytes) -> bytes:
+    def _chunk(self, index: int, token: Token, reason: bytes) -> bytes:
+        if self._readers:
+            return self._call_chunk(index, token, reason)
         text = "" if token.special else token.text
-        if self._echo:
-            text, self._echo = self._echo + text, ""
-        said = b'"delta":{"role":"assistant","content":%b}' if self._form.chat else b'"text":%b'
-        return b'%b,"choices":[{"index":0,%b,"logprobs":%b,"finish_reason":%b}]%b' % (
-            self._head,
-            said % _json(text),
-            self._logprobs(token),
+        if self._echoes:
+            text, self._echoes[index] = self._echoes[index] + text, ""
+        return b'%b%b%b,"logprobs":%b,"finish_reason":%b%b' % (
+            self._heads[index],
+            encode(text),
+            self._close,
+            self._logprobs(index, token) if self._form.logprobs else b"null",
             reason,
-            self._usage_end,
+            self._end,
         )
 
-    def _logprobs(self, token: Token) -> bytes:
-        if not self._form.logprobs:
-            return b"null"
-        return b'{"content":[%b]}' % _logprob(token, self._form)
+    def _call_chunk(self, index: int, token: Token, reason: bytes) -> bytes:
+        """b"" while it is open what the model is about to say."""
+        reader = self._readers[index]
+        piece = reader.push("" if token.special else token.text)
+        ends = reason != b"null"
+        if not piece and not ends:
+            return b""
+        if ends:
+            piece, reason = _ended(reader, piece, reason)
+        return b'%b,"choices":[{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":%b%b' % (
+            self._opening,
+            index,
+            self._call(piece, index) if reader.name is not None else _ROLE % encode(piece.content),
+            self._logprobs(index, token) if self._form.logprobs else b"null",
+            reason,
+            self._end,
+        )
+
+    def _call(self, piece: Piece, index: int) -> bytes:
+        """Id, type and name come once: clients join what comes again."""
+        if piece.name is None:
+            return _CALL % (b"", b"", encode(piece.arguments))
+        once = b'"id":%b,"type":"function",' % call_id(self._identity, index)
+        return _CALL % (once, b'"name":%b,' % encode(piece.name), encode(piece.arguments))
+
+    def _logprobs(self, index: int, token: Token) -> bytes:
+        if self._form.chat:
+            return chat_logprobs((token,), self._form)
+        offset = self._offsets[index]
+        self._offsets[index] += 0 if token.special else len(token.text)
+        return text_logprobs((token,), self._form, offset)
 
 
 class WholeEncoder:
-    """Says nothing until the answer is complete."""
+    """Says nothing until every choice is complete."""
 
     def __init__(self, form: Form, identity: Identity) -> None:
         self._form = form
         self._identity = identity
-        self._tokens: list[Token] = []
+        self._tokens: list[list[Token]] = [[] for _ in range(form.choices)]
+        self._reasons = [b""] * form.choices
+        self._tally = Tally(form)
 
     def feed(self, delta: Delta) -> bytes:
-        self._tokens += delta.tokens
-        finish = delta.finish
+        index, finish = delta.index, delta.finish
+        self._tokens[index] += delta.tokens
         if finish is None:
             return b""
-        text = "".join([token.text for token in self._tokens if not token.special])
-        if self._form.echo:
-            text = self._identity.prompt_text + text
-        said = b'"message":{"role":"assistant","content":%b}' if self._form.chat else b'"text":%b'
-        kind = "chat.completion" if self._form.chat else "text_completion"
-        return b'%b,"choices":[{"index":0,%b,"logprobs":%b,"finish_reason":%b}],"usage":%b}' % (
-            _opening(kind, self._identity),
-            said % _json(text),
-            self._logprobs(),
-            _REASONS[finish.reason],
-            _usage(finish),
+        self._reasons[index] = REASONS[finish.reason]
+        if not self._tally.ended(index, finish):
+            return b""
+        return b'%b,"choices":[%b],"usage":%b}' % (
+            opening("chat.completion" if self._form.chat else "text_completion", self._identity),
+            b",".join([self._choice(index) for index in range(self._form.choices)]),
+            self._tally.usage,
         )
 
     def fail(self, error: NearstreamError) -> bytes:
         return refusal(error).body
 
-    def _logprobs(self) -> bytes:
-        if not self._form.logprobs:
-            return b"null"
-        return b'{"content":[%b]}' % b",".join([_logprob(token, self._form) for token in self._tokens])
+    def _choice(self, index: int) -> bytes:
+        tokens, form = self._tokens[index], self._form
+        text = "".join([token.text for token in tokens if not token.special])
+        reason, logprobs = self._reasons[index], b"null"
+        echo = form.echoes[index] if form.echoes else ""
+        if not form.chat:
+            said = b'"text":%b' % encode(echo + text)
+        elif form.tools:
+            message, reason = self._called(text, reason, index)
+            said = b'"message":%b' % message
+        else:
+            said = b'"message":%b' % (_ROLE % encode(text))
+        if form.logprobs and form.chat:
+            logprobs = chat_logprobs(tokens, form)
+        elif form.logprobs:
+            logprobs = text_logprobs(tokens, form, len(echo))
+        return b'{"index":%d,%b,"logprobs":%b,"finish_reason":%b}' % (index, said, logprobs, reason)
+
+    def _called(self, text: str, reason: bytes, index: int) -> tuple[bytes, bytes]:
+        reader = CallReader()
+        piece, reason = _ended(reader, reader.push(text), reason)
+        if reader.name is None:
+            return _ROLE % encode(piece.content), reason
+        call = b'{"id":%b,"type":"function","function":{"description":null,"name":%b,"arguments":%b}}' % (
+            call_id(self._identity, index),
+            encode(reader.name),
+            encode(piece.arguments),
+        )
+        return b'{"role":"assistant","tool_calls":[%b]}' % call, reason
 
 
-def error_events(error: NearstreamError) -> bytes:
-    """How a stream ends that fails. TGI says 422 here whatever the error is."""
-    message = {"error": {"message": refusal(error).error, "http_status_code": 422}}
-    return sse.frame(_json(message)) + DONE
-
-
-def _opening(kind: str, identity: Identity) -> bytes:
-    return b'{"object":%b,"id":%b,"created":%d,"model":%b,"system_fingerprint":%b' % (
-        _json(kind),
-        _json(identity.id),
-        identity.created,
-        _json(identity.model),
-        _json(identity.system_fingerprint),
-    )
-
-
-def _usage(finish: Finish) -> bytes:
-    prompt, generated = finish.prompt_tokens, finish.generated_tokens
-    counts = b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}'
-    return counts % (prompt, generated, prompt + generated)
-
-
-def _logprob(token: Token, form: Form) -> bytes:
-    value = b"null" if token.logprob is None else _json(float(f"{token.logprob:.8g}"))
-    plain = b'"token":%b,"logprob":%b' % (_json(token.text), value)
-    return b'{%b,"top_logprobs":[%b]}' % (plain, b"{%b}" % plain if form.top_tokens else b"")
+def _ended(reader: CallReader, piece: Piece, reason: bytes) -> tuple[Piece, bytes]:
+    """The last piece and why the answer ended. Raises ToolFailed if it is neither a call nor words."""
+    if reader.name is not None:
+        return piece, CALLED if reason == REASONS["eos"] else reason
+    if not reader.unread:
+        return piece, reason
+    if reason == REASONS["eos"]:
+        raise ToolFailed(f"Failed to parse generated text: {reader.unread!r}")
+    return Piece(content=reader.unread), reason

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from nearstream.core.errors import Misshapen, Unsupported
+from nearstream.core.errors import Invalid, Misshapen, Unsupported
 from nearstream.core.generation import Message, Role
 from nearstream.wire.dialects.hf import Count, Seed
 
+BIAS_BOUND = 100.0
 _ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -57,6 +58,7 @@ class ChatBody(Common, frozen=True, kw_only=True):
     top_logprobs: Count | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    tool_prompt: str | None = None
     response_format: dict[str, Any] | None = None
 
 
@@ -80,6 +82,18 @@ def stops(body: Common) -> list[str]:
     if isinstance(body.stop, str):
         return [body.stop]
     return body.stop or []
+
+
+def biases(body: Common) -> tuple[tuple[int, float], ...]:
+    """OpenAI's object of token ids, or TGI's list with a place for each token. Raises Invalid."""
+    given = body.logit_bias or {}
+    pairs = given.items() if isinstance(given, dict) else enumerate(given)
+    found = tuple((token_id, bias) for token_id, bias in pairs if bias)
+    if any(token_id < 0 for token_id, _ in found):
+        raise Invalid("`logit_bias` must name token ids")
+    if any(abs(bias) > BIAS_BOUND for _, bias in found):
+        raise Invalid("`logit_bias` must be >= -100.0 and <= 100.0")
+    return found
 
 
 def grammar_document(response_format: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
-import msgspec
-
-from nearstream.core.errors import Invalid, Unsupported
-from nearstream.core.generation import Grammar, Sampling
+from nearstream.core.errors import Invalid
+from nearstream.core.generation import GenerationRequest, Sampling
+from nearstream.core.ports import Settled
+from nearstream.wire.dialects.grammars import grammar
 from nearstream.wire.dialects.hf import Parameters
 from nearstream.wire.dialects.terms import Limits, Terms
-
-SCHEMA_KINDS = frozenset({"json", "json_object", "json_schema"})
 
 
 def check(asked: Parameters, limits: Limits, *, inputs: str) -> None:
@@ -46,23 +44,30 @@ def check_best_of(asked: Parameters, limits: Limits) -> None:
         raise Invalid(f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {best_of}")
 
 
-def check_token_counts(prompt_tokens: int, max_new_tokens: int, limits: Limits) -> None:
-    """The total is looked at before the prompt alone."""
-    if prompt_tokens + max_new_tokens > limits.max_total_tokens:
+def settle(request: GenerationRequest, asked: Parameters, limits: Limits, *, prompt_tokens: int) -> Settled:
+    """The rules that come after the prompt's tokens are counted: of the total, of the prompt, of the grammar.
+
+    A length that is not asked for fills the context.
+    """
+    if not prompt_tokens:
+        raise Invalid("`inputs` cannot be empty")
+    wanted = request.max_new_tokens
+    if wanted is None:
+        wanted = max(limits.max_total_tokens - prompt_tokens, 0)
+    if prompt_tokens + wanted > limits.max_total_tokens:
         raise Invalid(
             f"`inputs` tokens + `max_new_tokens` must be <= {limits.max_total_tokens}. "
-            f"Given: {prompt_tokens} `inputs` tokens and {max_new_tokens} `max_new_tokens`"
+            f"Given: {prompt_tokens} `inputs` tokens and {wanted} `max_new_tokens`"
         )
     if prompt_tokens > limits.max_input_tokens:
         raise Invalid(
             f"`inputs` must have less than {limits.max_input_tokens} tokens. Given: {prompt_tokens}"
         )
+    return Settled(wanted, replace(request.sampling, grammar=grammar(asked.grammar)))
 
 
 def sampling(asked: Parameters, terms: Terms) -> Sampling:
-    """Call `check` first. An unknown adapter means the base model, as in TGI."""
-    if (asked.best_of or 1) > 1:
-        raise Unsupported("best_of", "nearstream", "send the request several times")
+    """Call `check` first. An unknown adapter means the base model, as in TGI. The grammar is for `settle`."""
     return Sampling(
         do_sample=asked.do_sample or _warps(asked),
         temperature=asked.temperature,
@@ -74,7 +79,6 @@ def sampling(asked: Parameters, terms: Terms) -> Sampling:
         seed=asked.seed,
         top_n_tokens=0 if chosen_is_top(asked) else asked.top_n_tokens or 0,
         prefill_logprobs=asked.decoder_input_details,
-        grammar=grammar(asked.grammar),
         watermark=asked.watermark,
         adapter=asked.adapter_id if asked.adapter_id in terms.adapters else None,
     )
@@ -84,27 +88,6 @@ def chosen_is_top(asked: Parameters) -> bool:
     """One alternative beside plain greedy search is the chosen token itself: no engine need be asked."""
     penalised = asked.repetition_penalty not in {None, 1.0} or asked.frequency_penalty not in {None, 0.0}
     return asked.top_n_tokens == 1 and not (asked.do_sample or _warps(asked) or penalised or asked.grammar)
-
-
-def grammar(document: dict[str, Any] | None) -> Grammar | None:
-    """`{type, value}`. A schema may come as an object, as JSON text, or wrapped as `{name, schema}`."""
-    if document is None:
-        return None
-    kind, value = document.get("type"), document.get("value")
-    if kind == "regex" and isinstance(value, str):
-        return Grammar("regex", value)
-    if kind not in SCHEMA_KINDS:
-        raise Invalid(f"grammar is not valid: unknown type {kind!r}")
-    if isinstance(value, str):
-        try:
-            value = msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
-            raise Invalid(f"grammar is not valid: {error}") from error
-    if kind == "json_schema" and isinstance(value, dict) and "schema" in value:
-        value = value["schema"]
-    if not isinstance(value, dict):
-        raise Invalid("grammar is not valid: a JSON schema is an object")
-    return Grammar("json_schema", msgspec.json.encode(value).decode())
 
 
 def _warps(asked: Parameters) -> bool:

@@ -7,20 +7,30 @@ from enum import StrEnum
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import GenerationRequest, TextPrompt
-from nearstream.core.ports import Encoder, Identity
-from nearstream.wire.dialects import rules
+from nearstream.core.ports import Encoder, Identity, Settled
+from nearstream.wire.dialects import refusals, rules
+from nearstream.wire.dialects.dialect import Refusal
 from nearstream.wire.dialects.hf import GenerateBody, Parameters, decode
-from nearstream.wire.dialects.terms import Terms
+from nearstream.wire.dialects.terms import Limits, Terms
 from nearstream.wire.dialects.tgi_answers import EventEncoder, Shape, WholeEncoder, error_event
 from nearstream.wire.framing import sse
+
+# What the engine calls otherwise.
+_NAMES = {"prefill_logprobs": "decoder_input_details", "adapter": "adapter_id"}
 
 
 class Route(StrEnum):
     """Where a body came in, which decides the shape of its answer."""
 
     COMPAT = "/"
+    INVOCATIONS = "/invocations"
+    """As COMPAT, but its stream holds events only: SageMaker's clients read it as records."""
     GENERATE = "/generate"
     STREAM = "/generate_stream"
+
+    @property
+    def compat(self) -> bool:
+        return self in {Route.COMPAT, Route.INVOCATIONS}
 
 
 def read(body: bytes, terms: Terms, *, route: Route) -> TgiDraft:
@@ -38,14 +48,10 @@ class TgiDraft:
 
     @property
     def stream(self) -> bool:
-        return self.route is Route.STREAM or (self.route is Route.COMPAT and self.body.stream)
-
-    @property
-    def content_type(self) -> str:
-        return sse.CONTENT_TYPE
+        return self.route is Route.STREAM or (self.route.compat and self.body.stream)
 
     def exchange(self) -> TgiExchange:
-        asked, limits = self.parameters(), self.terms.limits
+        asked, limits = self._parameters(), self.terms.limits
         if self.stream:
             rules.check_streaming(asked)
         else:
@@ -59,24 +65,31 @@ class TgiDraft:
             stop=tuple(asked.stop),
             truncate=asked.truncate,
         )
-        return TgiExchange(request, self.stream, self.shape(asked))
+        requests = (request,) * (asked.best_of or 1)
+        keeps_alive = self.route in {Route.COMPAT, Route.STREAM}
+        pulse = sse.COMMENT if self.stream and keeps_alive else b""
+        return TgiExchange(requests, asked, limits, self.stream, self._shape(asked), pulse)
 
-    def broken(self, error: NearstreamError) -> bytes:
-        return error_event(error, space=self.terms.release.space_after_data)
+    def refusal(self, error: NearstreamError) -> Refusal:
+        named = refusals.renamed(error, _NAMES)
+        if not self.stream or refusals.precedes_stream(named):
+            return refusals.refusal(named)
+        event = error_event(named, space=self.terms.release.space_after_data)
+        return Refusal(200, event, sse.CONTENT_TYPE)
 
-    def parameters(self) -> Parameters:
+    def _parameters(self) -> Parameters:
         if self.body.parameters is not None:
             return self.body.parameters
         return Parameters(do_sample=self.terms.release.samples_without_parameters)
 
-    def shape(self, asked: Parameters) -> Shape:
+    def _shape(self, asked: Parameters) -> Shape:
         full = asked.return_full_text
         return Shape(
             release=self.terms.release,
             details=asked.details or asked.decoder_input_details,
-            full_text=self.route is Route.COMPAT if full is None else full,
-            as_array=self.route is Route.COMPAT,
+            as_array=self.route.compat,
             top_tokens=rules.chosen_is_top(asked),
+            begins_with=self.body.inputs if (self.route.compat if full is None else full) else "",
         )
 
 
@@ -84,14 +97,19 @@ class TgiDraft:
 class TgiExchange:
     """One generate call that keeps the rules."""
 
-    request: GenerationRequest
+    requests: tuple[GenerationRequest, ...]
+    asked: Parameters
+    limits: Limits
     stream: bool
     shape: Shape
+    pulse: bytes
 
     @property
     def content_type(self) -> str:
         return sse.CONTENT_TYPE if self.stream else "application/json"
 
+    def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
+        return rules.settle(request, self.asked, self.limits, prompt_tokens=prompt_tokens)
+
     def encoder(self, identity: Identity) -> Encoder:
-        prompt = identity.prompt_text if self.shape.full_text else ""
-        return EventEncoder(self.shape, prompt) if self.stream else WholeEncoder(self.shape, prompt)
+        return EventEncoder(self.shape) if self.stream else WholeEncoder(self.shape, len(self.requests))

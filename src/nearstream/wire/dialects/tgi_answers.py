@@ -5,7 +5,7 @@ Keys come in TGI's order. An event is put together from prepared fragments: it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -26,18 +26,19 @@ class Shape:
 
     release: Release
     details: bool
-    full_text: bool
     as_array: bool
     top_tokens: bool
+    begins_with: str = ""
+    """The prompt, where the answer's text is to include it."""
 
 
 class EventEncoder:
     """One event a token; the last one has the whole text and, if asked for, the details."""
 
-    def __init__(self, shape: Shape, prompt_text: str) -> None:
+    def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._head = sse.field(space=shape.release.space_after_data) + b"{"
-        self._texts = [prompt_text]
+        self._texts = [shape.begins_with]
         self._index = 0
 
     def feed(self, delta: Delta) -> bytes:
@@ -83,34 +84,59 @@ class EventEncoder:
 
 
 class WholeEncoder:
-    """Says nothing until the answer is complete."""
+    """Says nothing until the answer is complete; of several sequences the most probable one is the answer."""
 
-    def __init__(self, shape: Shape, prompt_text: str) -> None:
+    def __init__(self, shape: Shape, sequences: int = 1) -> None:
         self._shape = shape
-        self._prompt_text = prompt_text
-        self._tokens: list[Token] = []
+        self._sequences = [Sequence() for _ in range(sequences)]
 
     def feed(self, delta: Delta) -> bytes:
-        self._tokens += delta.tokens
-        if delta.finish is None:
+        sequence = self._sequences[delta.index]
+        sequence.tokens += delta.tokens
+        sequence.finish = delta.finish
+        if delta.finish is None or any(other.finish is None for other in self._sequences):
             return b""
-        text = "".join([token.text for token in self._tokens if not token.special])
-        details = b',"details":%b' % self._details(delta.finish) if self._shape.details else b""
-        body = b'{"generated_text":%b%b}' % (_json(self._prompt_text + text), details)
+        best = max(self._sequences, key=Sequence.mean_logprob)
+        details = b',"details":{%b}' % self._details(best) if self._shape.details else b""
+        body = b'{"generated_text":%b%b}' % (self._text(best), details)
         return b"[%b]" % body if self._shape.as_array else body
 
     def fail(self, error: NearstreamError) -> bytes:
         return refusal(error).body
 
-    def _details(self, finish: Finish) -> bytes:
-        tokens = [_token(token) for token in self._tokens]
+    def _text(self, sequence: Sequence) -> bytes:
+        return _json(self._shape.begins_with + sequence.text())
+
+    def _details(self, best: Sequence) -> bytes:
+        others = [
+            b'{"generated_text":%b,%b}' % (self._text(other), self._listed(other))
+            for other in self._sequences
+            if other is not best
+        ]
+        said = self._listed(best)
+        return b'%b,"best_of_sequences":[%b]' % (said, b",".join(others)) if others else said
+
+    def _listed(self, sequence: Sequence) -> bytes:
+        tokens = [_token(token) for token in sequence.tokens]
         listed = b",".join(tokens)
         tops = b',"top_tokens":[%b]' % b",".join([b"[%b]" % token for token in tokens])
-        return b'{%b,"prefill":[],"tokens":[%b]%b}' % (
-            _counts(finish),
-            listed,
-            tops if self._shape.top_tokens else b"",
-        )
+        counts = _counts(sequence.finish) if sequence.finish else b""
+        return b'%b,"prefill":[],"tokens":[%b]%b' % (counts, listed, tops if self._shape.top_tokens else b"")
+
+
+@dataclass(slots=True)
+class Sequence:
+    """One of the answers among which the best is chosen, as far as it is made."""
+
+    tokens: list[Token] = field(default_factory=list)
+    finish: Finish | None = None
+
+    def text(self) -> str:
+        return "".join([token.text for token in self.tokens if not token.special])
+
+    def mean_logprob(self) -> float:
+        """TGI's measure of the best: long answers are not worse for being long."""
+        return sum([token.logprob or 0.0 for token in self.tokens]) / max(len(self.tokens), 1)
 
 
 def error_event(error: NearstreamError, *, space: bool) -> bytes:

@@ -1,6 +1,7 @@
 """Server-sent events, both ways: https://html.spec.whatwg.org/multipage/server-sent-events.html.
 
-We write one `data:` line an event and nothing else. We read all that the specification allows, cut anywhere.
+We write one `data:` line an event, and an empty comment to keep a connection alive. We read all that the
+specification allows, cut anywhere.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 CONTENT_TYPE = "text/event-stream"
+COMMENT = b":\n\n"
+"""What every reader skips."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 

@@ -1,0 +1,114 @@
+"""What the streamed and the whole answers of OpenAI's completions are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from nearstream.core.errors import NearstreamError
+from nearstream.core.generation import Finish, Token
+from nearstream.core.ports import Identity
+from nearstream.wire.dialects.refusals import told
+from nearstream.wire.framing import sse
+
+encode = msgspec.json.Encoder().encode
+# TGI's words on this route: "stop" for the model's own end, "stop_sequence" for a stop string.
+REASONS = {"length": b'"length"', "eos": b'"stop"', "stop": b'"stop_sequence"'}
+CALLED = b'"tool_calls"'
+DONE = sse.frame(b"[DONE]")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Which of the answers to give. `top_tokens` names the chosen token as its own one alternative."""
+
+    chat: bool
+    choices: int = 1
+    per_prompt: int = 1
+    """Choices that continue the same prompt, whose tokens count once."""
+    include_usage: bool = False
+    logprobs: bool = False
+    top_tokens: bool = False
+    tools: bool = False
+    echoes: tuple[str, ...] = ()
+    """The prompt of each choice, where its text is to include it."""
+
+
+class Tally:
+    """Which choices have ended, and how many tokens they took."""
+
+    def __init__(self, form: Form) -> None:
+        self._left = form.choices
+        self._per_prompt = form.per_prompt
+        self._prompt_tokens = 0
+        self._generated_tokens = 0
+
+    def ended(self, index: int, finish: Finish) -> bool:
+        """Count a choice in; whether it was the last one."""
+        self._left -= 1
+        self._generated_tokens += finish.generated_tokens
+        if index % self._per_prompt == 0:
+            self._prompt_tokens += finish.prompt_tokens
+        return not self._left
+
+    @property
+    def usage(self) -> bytes:
+        prompt, generated = self._prompt_tokens, self._generated_tokens
+        counts = b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}'
+        return counts % (prompt, generated, prompt + generated)
+
+
+def opening(kind: str, identity: Identity) -> bytes:
+    """What every object begins with, without its closing brace."""
+    return b'{"object":%b,"id":%b,"created":%d,"model":%b,"system_fingerprint":%b' % (
+        encode(kind),
+        encode(identity.id),
+        identity.created,
+        encode(identity.model),
+        encode(identity.system_fingerprint),
+    )
+
+
+def error_events(error: NearstreamError) -> bytes:
+    """How a stream ends that fails. TGI says 422 here whatever the error is."""
+    message = {"error": {"message": told(error), "http_status_code": 422}}
+    return sse.frame(encode(message)) + DONE
+
+
+def call_id(identity: Identity, index: int) -> bytes:
+    """No two calls of one conversation have the same."""
+    return encode(f"call_{identity.id}" + (f"_{index}" if index else ""))
+
+
+def chat_logprobs(tokens: Sequence[Token], form: Form) -> bytes:
+    """`top_logprobs` beside each token."""
+    return b'{"content":[%b]}' % b",".join([_logprob(token, form) for token in tokens])
+
+
+def text_logprobs(tokens: Sequence[Token], form: Form, offset: int) -> bytes:
+    """The older form, four lists of one length; `offset` is the first token's, in characters."""
+    offsets = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += 0 if token.special else len(token.text)
+    texts = [encode(token.text) for token in tokens]
+    values = [_number(token.logprob) for token in tokens]
+    tops = [b"{%b:%b}" % pair for pair in zip(texts, values, strict=True)]
+    return b'{"tokens":[%b],"token_logprobs":[%b],"top_logprobs":%b,"text_offset":%b}' % (
+        b",".join(texts),
+        b",".join(values),
+        b"[%b]" % b",".join(tops) if form.top_tokens else b"null",
+        encode(offsets),
+    )
+
+
+def _logprob(token: Token, form: Form) -> bytes:
+    plain = b'"token":%b,"logprob":%b' % (encode(token.text), _number(token.logprob))
+    return b'{%b,"top_logprobs":[%b]}' % (plain, b"{%b}" % plain if form.top_tokens else b"")
+
+
+def _number(logprob: float | None) -> bytes:
+    """Engines compute in single precision; more digits would be noise."""
+    return b"null" if logprob is None else encode(float(f"{logprob:.8g}"))
