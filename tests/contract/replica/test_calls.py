@@ -115,6 +115,27 @@ async def test_a_body_that_cannot_be_read_is_refused_before_any_stream(
     assert answer["error_type"] == "validation"
 
 
+@pytest.mark.parametrize(
+    ("media", "status"),
+    [
+        ("application/json; charset=utf-8", 200),
+        ("application/vnd.api+json", 200),
+        ("application/octet-stream", 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ],
+)
+@pytest.mark.parametrize("path", ["/generate", "/invocations", "/tokenize"])
+async def test_a_body_that_is_said_not_to_be_json_is_refused(
+    server: Server, path: str, media: str, status: int
+):
+    got, answer = await post(server, path, {"inputs": "hi"}, headers={"Content-Type": media})
+    assert got == status
+    if status == 415:
+        message = "Expected request with `Content-Type: application/json`"
+        assert answer == {"error": message, "error_type": "validation"}
+
+
 async def test_a_body_over_the_limit_is_refused(server: Server):
     status, answer = await post(server, "/generate", {"inputs": "a" * 2_000_001})
     assert (status, answer["error_type"]) == (413, "validation")

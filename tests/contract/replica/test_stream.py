@@ -208,3 +208,33 @@ async def reading_nothing(server: Server, tokens: int) -> AsyncIterator[None]:
         yield
     finally:
         writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("path", "beats"), [("/generate_stream", True), ("/", True), ("/invocations", False)]
+)
+async def test_a_silent_stream_is_kept_alive_where_comments_may_come(tmp_path: Path, path: str, beats: bool):
+    engine = Witness(ids_of("hello", tmp_path))
+    engine.pause()
+    told = settings(tmp_path, pulse_s=0.05)
+    async with serving(told, engine) as server, aiohttp.ClientSession(server.url) as session:
+        async with asyncio.TaskGroup() as tasks:
+            call = tasks.create_task(session.post(path, json={"inputs": "hi", "stream": True}))
+            await until(lambda: engine.live == 1)
+            await asyncio.sleep(0.3)
+            assert call.done() is beats
+            engine.resume()
+        whole = await call.result().read()
+    assert whole.startswith(b":\n\n:\n\n") is beats
+    assert b"\n\ndata: " in whole
+    assert events([whole])[-1]["generated_text"] in {"hello", "hihello"}
+
+
+async def test_a_stream_that_was_kept_alive_tells_of_failure_inside_itself(tmp_path: Path):
+    engine = Witness(ids_of("hello", tmp_path))
+    engine.pause()
+    told = settings(tmp_path, pulse_s=0.05)
+    async with serving(told, engine) as server, aiohttp.ClientSession(server.url) as session:
+        response = await session.post("/generate_stream", json={"inputs": "hi"})
+        engine.die("it ended with signal 9")
+        assert events([await response.read()])[-1]["error_type"] == "generation"

@@ -69,7 +69,7 @@ class CallReader:
 
 
 class _Object:
-    """Passes the text of one JSON object on, and nothing of what follows it."""
+    """Passes the text of one JSON object on, and nothing of what is around it."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -78,6 +78,8 @@ class _Object:
         self._ended = False
 
     def push(self, text: str) -> str:
+        if not self._depth and not self._ended:
+            text = text.lstrip()
         for at, character in enumerate(text):
             if self._ended:
                 return text[:at]
