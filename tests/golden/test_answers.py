@@ -59,6 +59,30 @@ DRAFTS = {
 }
 
 
+def best_of(**parameters: object) -> bytes:
+    """Two sequences, of which the second is the more probable one."""
+    encoder = (
+        generate(tgi.Route.GENERATE, best_of=2, do_sample=True, **parameters).exchange().encoder(IDENTITY)
+    )
+    first = Delta((Token(1, "no", -3.0),), Finish("length", 4, 1, seed=1), 0)
+    return encoder.feed(first) + encoder.feed(Delta(TOKENS, FINISH, 1))
+
+
+def called(*, stream: bool) -> bytes:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    encoder = chat(stream=stream, tools=tools, tool_choice="required").exchange().encoder(IDENTITY)
+    texts = ('{"name": "f", "arg', 'uments": {"a"', ": 1}", "}")
+    parts = [encoder.feed(Delta((Token(at, text, -1.0),))) for at, text in enumerate(texts)]
+    return b"".join([*parts, encoder.feed(Delta(TOKENS[-1:], FINISH))])
+
+
+def choices(draft: Draft) -> bytes:
+    """Two answers in turn."""
+    encoder = draft.exchange().encoder(IDENTITY)
+    parts = [encoder.feed(Delta((token,), None, index)) for token in TOKENS[:2] for index in (0, 1)]
+    return b"".join([*parts, *[encoder.feed(Delta(TOKENS[-1:], FINISH, index)) for index in (0, 1)]])
+
+
 def root() -> bytes:
     body = json.dumps({"inputs": PROMPT})
     return said(tgi.read(body.encode(), LATEST, route=tgi.Route.COMPAT).exchange().encoder(IDENTITY))
@@ -78,6 +102,12 @@ def broken(draft: Draft) -> bytes:
 def written() -> dict[str, bytes]:
     answers = {name: said(draft.exchange().encoder(IDENTITY)) for name, draft in DRAFTS.items()}
     answers["tgi-root.json"] = root()
+    answers["tgi-best-of.json"] = best_of(details=True)
+    answers["openai-chat-tools.json"] = called(stream=False)
+    answers["openai-chat-tools.sse"] = called(stream=True)
+    usage = {"include_usage": True}
+    answers["openai-completion-choices.json"] = choices(completion(n=2, logprobs=1, temperature=0))
+    answers["openai-chat-choices.sse"] = choices(chat(n=2, stream=True, stream_options=usage))
     for name in ("tgi-stream", "openai-chat"):
         answers[f"{name}-breaks.sse"] = broken(DRAFTS[f"{name}.sse"])
         answers[f"{name}-overloaded.sse"] = DRAFTS[f"{name}.sse"].refusal(Overloaded("full")).body
