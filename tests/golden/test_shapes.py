@@ -12,33 +12,34 @@ from nearstream.wire.dialects import openai_shapes, shapes
 from nearstream.wire.framing import sse
 
 ANSWERS = Path(__file__).parent / "answers"
-WHOLE: dict[str, Any] = {
-    "tgi-root": list[shapes.GenerateResponse],
-    "tgi-": shapes.GenerateResponse,
-    "openai-chat": openai_shapes.ChatCompletion,
-    "openai-completion": openai_shapes.CompletionResponse,
+WHOLE = {
+    "chat.completion": openai_shapes.ChatCompletion,
+    "text_completion": openai_shapes.CompletionResponse,
+    None: shapes.GenerateResponse,
 }
-EVENT: dict[str, Any] = {
-    "tgi-": shapes.StreamResponse,
-    "openai-chat": openai_shapes.ChatCompletionChunk,
-    "openai-completion": openai_shapes.Chunk,
+EVENT = {
+    "chat.completion.chunk": openai_shapes.ChatCompletionChunk,
+    "text_completion": openai_shapes.Chunk,
+    None: shapes.StreamResponse,
 }
-ERROR = {"tgi-": shapes.ErrorResponse, "openai-": openai_shapes.StreamError}
 
 
-def shape(table: dict[str, Any], name: str) -> Any:
-    return next(kind for prefix, kind in table.items() if name.startswith(prefix))
+def event_shape(event: dict[str, Any]) -> type:
+    if "error" in event:
+        return shapes.ErrorResponse if isinstance(event["error"], str) else openai_shapes.StreamError
+    return EVENT[event.get("object")]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in ANSWERS.glob("*.json")))
 def test_a_whole_answer_has_the_shape_that_is_described(name: str):
-    msgspec.json.decode((ANSWERS / name).read_bytes(), type=shape(WHOLE, name))
+    answer = msgspec.json.decode((ANSWERS / name).read_bytes())
+    for one in answer if isinstance(answer, list) else [answer]:
+        msgspec.convert(one, WHOLE[one.get("object")])
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in ANSWERS.glob("*.sse")))
 def test_every_event_has_the_shape_that_is_described(name: str):
     for event in sse.Decoder().feed((ANSWERS / name).read_bytes()):
-        if event.data == b"[DONE]":
-            continue
-        failed = event.data.startswith(b'{"error"')
-        msgspec.json.decode(event.data, type=shape(ERROR if failed else EVENT, name))
+        if event.data != b"[DONE]":
+            told = msgspec.json.decode(event.data)
+            msgspec.convert(told, event_shape(told))
