@@ -111,6 +111,41 @@ async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, obje
         assert f"`{next(iter(option))}` is not supported" in (await response.json())["error"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_tools_hold_the_real_engine_to_a_grammar(url: str):
+    """So small a model may fill an object with blanks to the last token; it cannot write anything else."""
+    function = {"name": "count", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+    options = {
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": "required",
+        "max_tokens": 40,
+        "temperature": 0,
+    }
+    async with openai.AsyncOpenAI(base_url=url + "/v1", api_key="unused") as client:
+        whole = await client.chat.completions.create(model="tgi", messages=ASK, **options)
+        stream = await client.chat.completions.create(model="tgi", messages=ASK, stream=True, **options)
+        deltas = [chunk.choices[0].delta async for chunk in stream]
+    message = whole.choices[0].message
+    if message.tool_calls:
+        pieces = [piece for delta in deltas for piece in delta.tool_calls or []]
+        assert message.tool_calls[0].function.name == pieces[0].function.name == "count"
+        arguments = "".join(piece.function.arguments for piece in pieces)
+        assert arguments == message.tool_calls[0].function.arguments
+    else:
+        assert message.content.startswith("{")
+        assert "".join(delta.content or "" for delta in deltas) == message.content
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_sequences_of_one_call_differ_and_the_best_is_the_answer(url: str):
+    client = AsyncInferenceClient(base_url=url)
+    answer = await client.text_generation("Once", best_of=2, do_sample=True, details=True, max_new_tokens=20)
+    (other,) = answer.details.best_of_sequences
+    assert answer.generated_text != other.generated_text
+    means = [sum(t.logprob for t in d.tokens) / len(d.tokens) for d in (answer.details, other)]
+    assert means[0] >= means[1]
+
+
 @given(st.text())
 @settings(max_examples=300, deadline=None)
 def test_the_models_own_tokenizer_streams_any_text(text: str):
