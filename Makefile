@@ -52,11 +52,14 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	    --group bootstrap -o requirements-bootstrap.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate src/nearstream/models/convert-requirements.in -o src/nearstream/models/convert-requirements.lock
+	@for client in tests/contract/clients/*.in; do \
+	    $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	        --upgrade $$client -o $${client%.in}.lock || exit 1; done
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate training/requirements.in -o training/requirements.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .hypothesis
 
 # The environment: uv from its lock, then the locked packages, then this project in place.
 .venv/.uv: requirements-bootstrap.lock

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,25 @@ ENVIRONMENTS = HERE.parents[2] / ".venv-clients"
 
 def python_of(name: str) -> Path:
     """The interpreter that has `<name>.lock` installed; made at first use, kept until the lock changes."""
+    if reason := _why_not(name):
+        pytest.skip(f"{name} cannot be installed: {reason}")
+    return ENVIRONMENTS / name / "bin" / "python"
+
+
+@cache
+def _why_not(name: str) -> str:
+    """Empty once the environment is there; tried once, for a package index that is away is slow to be so."""
     lock, home = HERE / f"{name}.lock", ENVIRONMENTS / name
-    python, stamp = home / "bin" / "python", home / "made-from"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    stamp, digest = home / "made-from", hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text() == digest:
-        return python
+        return ""
     try:
         _uv("venv", "--clear", "--python", sys.executable, str(home))
-        _uv("pip", "install", "--python", str(python), "--require-hashes", "-r", str(lock))
+        _uv("pip", "install", "--python", str(home / "bin" / "python"), "--require-hashes", "-r", str(lock))
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"{name} cannot be installed: {error.stderr.strip().splitlines()[-1:]}")
+        return str(error.stderr).strip() or str(error)
     stamp.write_text(digest)
-    return python
+    return ""
 
 
 def _uv(*arguments: str) -> None:

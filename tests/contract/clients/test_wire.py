@@ -107,3 +107,11 @@ async def test_a_refusal_in_a_stream_of_v1_is_an_event_and_done(server: Server):
     error = json.loads(refused.removeprefix("data: "))["error"]
     assert error["http_status_code"] == 422
     assert "must be <= 128" in error["message"]
+
+
+async def test_a_text_completion_stops_at_a_stop_string(tmp_path: Path):
+    engine = Witness(ids_of("the quick brown fox", tmp_path, eos=False))
+    async with serving(settings(tmp_path), engine) as server, aiohttp.ClientSession(server.url) as session:
+        answer = await (await session.post("/v1/completions", json={"prompt": "a", "stop": "brown"})).json()
+    (choice,) = answer["choices"]
+    assert (choice["text"], choice["finish_reason"]) == ("the quick brown", "stop_sequence")
