@@ -7,11 +7,20 @@ from typing import Any
 from nearstream.wire.dialects.terms import Limits
 
 Schemas = dict[str, dict[str, Any]]
-_POSITIVE = {"exclusiveMinimum": 0}
-_AT_LEAST_ONE = {"minimum": 1}
-_WITHIN_TWO = {"minimum": -2, "maximum": 2}
-_SHARE = {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
-_SEED = {"maximum": 2**64 - 1}
+Bounds = dict[str, object]
+_POSITIVE: Bounds = {"exclusiveMinimum": 0}
+_AT_LEAST_ONE: Bounds = {"minimum": 1}
+_WITHIN_TWO: Bounds = {"minimum": -2, "maximum": 2}
+_SHARE: Bounds = {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_SEED: Bounds = {"maximum": 2**64 - 1}
+
+
+_OF = {
+    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    "string": ("minLength",),
+    "array": ("maxItems",),
+}
 
 
 def bounded(schemas: Schemas, limits: Limits) -> Schemas:
@@ -20,32 +29,40 @@ def bounded(schemas: Schemas, limits: Limits) -> Schemas:
         properties = schemas[name]["properties"] if name in schemas else {}
         for field, bounds in fields.items():
             if field in properties:
-                properties[field] |= bounds
+                _bind(properties[field], bounds)
     return schemas
 
 
-def _bounds(limits: Limits) -> dict[str, dict[str, dict[str, object]]]:
-    shared: dict[str, dict[str, object]] = {
-        "repetition_penalty": dict(_POSITIVE),
-        "frequency_penalty": dict(_WITHIN_TWO),
+def _bind(schema: dict[str, Any], bounds: Bounds) -> None:
+    """Where a field may be of several types, each gets the bounds that are of its kind."""
+    for choice in schema.get("anyOf", [schema]):
+        own = _OF.get(choice.get("type", ""), ())
+        choice.update({key: bound for key, bound in bounds.items() if key in own})
+
+
+def _bounds(limits: Limits) -> dict[str, dict[str, Bounds]]:
+    shared: dict[str, Bounds] = {
+        "repetition_penalty": _POSITIVE,
+        "frequency_penalty": _WITHIN_TWO,
         "stop": {"maxItems": limits.max_stop_sequences},
-        "seed": dict(_SEED),
+        "seed": _SEED,
     }
     generate = shared | {
         "best_of": {"minimum": 1, "maximum": limits.max_best_of},
-        "temperature": dict(_POSITIVE),
-        "top_k": dict(_AT_LEAST_ONE),
-        "top_p": dict(_SHARE),
-        "typical_p": dict(_SHARE),
-        "max_new_tokens": dict(_AT_LEAST_ONE),
+        "temperature": _POSITIVE,
+        "top_k": _AT_LEAST_ONE,
+        "top_p": _SHARE,
+        "typical_p": _SHARE,
+        "max_new_tokens": _AT_LEAST_ONE,
         "truncate": {"minimum": 1, "maximum": limits.max_input_tokens},
         "top_n_tokens": {"maximum": limits.max_top_n_tokens},
     }
     openai = shared | {
         "temperature": {"minimum": 0},
         "top_p": {"exclusiveMinimum": 0, "maximum": 1},
-        "presence_penalty": dict(_WITHIN_TWO),
-        "max_tokens": dict(_AT_LEAST_ONE),
+        "presence_penalty": _WITHIN_TWO,
+        "max_tokens": _AT_LEAST_ONE,
+        "max_completion_tokens": _AT_LEAST_ONE,
         "n": {"minimum": 1, "maximum": limits.max_client_batch_size},
     }
     return {

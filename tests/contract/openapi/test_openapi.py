@@ -104,12 +104,10 @@ def test_invocations_is_described_as_its_release_has_it(
 def test_the_limits_of_this_server_are_in_the_document(tmp_path: Path):
     terms = Terms(limits=Limits(max_input_tokens=7, max_total_tokens=9, max_best_of=3, max_top_n_tokens=1))
     fields = document(ServerSettings("toy", tmp_path, terms))["components"]["schemas"]["GenerateParameters"]
-    told = fields["properties"]
-    assert (told["best_of"]["maximum"], told["truncate"]["maximum"], told["top_n_tokens"]["maximum"]) == (
-        3,
-        7,
-        1,
-    )
+    asked = {"best_of": 3, "truncate": 7, "top_n_tokens": 1}
+    numbers = {name: fields["properties"][name]["anyOf"][0] for name in asked}
+    assert {name: number["maximum"] for name, number in numbers.items()} == asked
+    assert numbers["best_of"]["minimum"] == 1
 
 
 def test_a_key_is_asked_for_where_one_is_set(tmp_path: Path):
