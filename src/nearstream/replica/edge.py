@@ -47,7 +47,10 @@ def failures_told(wording: Wording) -> Middleware:
         except NearstreamError as error:
             return refused(wording.refusal(error))
         except web.HTTPException as error:
-            return refused(wording.plain(error.status, error.reason))
+            answer = refused(wording.plain(error.status, error.reason))
+            if "Allow" in error.headers:
+                answer.headers["Allow"] = error.headers["Allow"]
+            return answer
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - the edge
