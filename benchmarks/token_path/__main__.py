@@ -38,7 +38,7 @@ from nearstream.text.tokenizer import load_tokenizer
 
 RESULT = Path(__file__).parents[1] / "results" / "token_path.json"
 MAX_NEW_TOKENS = 64
-CALLS = {1: 24, 8: 64, 32: 192}
+CALLS = {1: 48, 8: 160, 32: 640}
 LAYERS = ("bare", "replica", "endpoint")
 PORT = 18043
 ASKED = (
