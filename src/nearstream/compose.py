@@ -158,7 +158,10 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
     settings = ServerSettings(
         model_id=options.model_id,
         model_directory=model.path,
-        terms=Terms(tgi_release(options.version or LATEST), limits(container, model.context_tokens)),
+        terms=Terms(
+            tgi_release(options.version or LATEST),
+            limits(container, min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)),
+        ),
         host=options.host,
         port=options.port,
         socket=options.uds,
@@ -168,6 +171,7 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         messages_api=container.messages_api_enabled,
         max_batch_size=container.max_batch_size,
         max_batch_tokens=container.max_batch_total_tokens,
+        compute_type=container.compute_type,
     )
     with _traces(container) as trace:
         await serve(
@@ -201,12 +205,11 @@ def revised(options: ServeOptions, revision: str | None) -> str:
     return f"{model}@{revision}"
 
 
-def limits(container: ContainerSettings, context_tokens: int | None) -> Limits:
-    """What a request may ask for: what the container's variables say, within what the model can hold."""
-    context = context_tokens or DEFAULT_CONTEXT_TOKENS
+def limits(container: ContainerSettings, context: int) -> Limits:
+    """What a request may ask for: what the container's variables say, within the tokens of one `context`."""
     total = container.max_total_tokens or context
     if total > context:
-        log.warning("MAX_TOTAL_TOKENS lowered to the model's context", asked=total, context=context)
+        log.warning("MAX_TOTAL_TOKENS lowered to what fits", asked=total, fits=context)
         total = context
     asked = container.max_input_tokens or total - 1
     if container.max_total_tokens is None or container.max_total_tokens > context:

@@ -33,6 +33,8 @@ class ContainerSettings:
     cors_allow_origins: tuple[str, ...] = ("*",)
     hf_model_id: str | None = None
     hf_model_revision: str | None = None
+    compute_type: str = "cpu"
+    """What answers call the machine in `x-compute-type`."""
 
 
 _NUMBERS = (
@@ -40,7 +42,7 @@ _NUMBERS = (
     "max_client_batch_size", "max_batch_size", "max_batch_total_tokens", "payload_limit",
     "graceful_termination_timeout",
 )  # fmt: skip
-_TEXTS = ("api_key", "hf_model_id", "hf_model_revision", "otlp_endpoint", "otlp_service_name")
+_TEXTS = ("api_key", "hf_model_id", "hf_model_revision", "otlp_endpoint", "otlp_service_name", "compute_type")
 
 
 def container_settings(environ: Mapping[str, str] | None = None) -> ContainerSettings:

@@ -74,6 +74,11 @@ def test_a_containers_numbers_may_come_with_their_json_quotes() -> None:
     assert (settings.max_total_tokens, settings.max_input_tokens) == (2048, 1900)
 
 
+def test_the_machine_is_called_what_compute_type_says() -> None:
+    assert container_settings({"COMPUTE_TYPE": "edge-box"}).compute_type == "edge-box"
+    assert container_settings({}).compute_type == "cpu"
+
+
 @pytest.mark.parametrize(
     ("environ", "said"),
     [

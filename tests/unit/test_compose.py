@@ -1,0 +1,44 @@
+"""What a model server grants, from what its container asks for and its model holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from nearstream.compose import limits, read_image, verifier
+from nearstream.config.container import ContainerSettings
+from nearstream.config.home import Credentials
+from nearstream.core.errors import Unusable
+
+TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu"
+LMI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.23.0-deepspeed0.9.5-cu118"
+
+
+def test_nothing_asked_for_is_all_that_fits() -> None:
+    granted = limits(ContainerSettings(), 2048)
+    assert (granted.max_input_tokens, granted.max_total_tokens) == (2047, 2048)
+
+
+def test_what_is_asked_for_is_granted_where_it_fits() -> None:
+    granted = limits(ContainerSettings(max_input_tokens=1900, max_total_tokens=2000), 2048)
+    assert (granted.max_input_tokens, granted.max_total_tokens) == (1900, 2000)
+
+
+def test_more_than_fits_is_lowered() -> None:
+    granted = limits(ContainerSettings(max_input_tokens=3000, max_total_tokens=4096), 2048)
+    assert (granted.max_input_tokens, granted.max_total_tokens) == (2047, 2048)
+
+
+def test_an_input_that_leaves_no_room_is_refused_in_the_launchers_words() -> None:
+    with pytest.raises(Unusable, match=r"`max_input_tokens`\(200\) must be < `max_total_tokens`\(100\)"):
+        limits(ContainerSettings(max_input_tokens=200, max_total_tokens=100), 2048)
+
+
+def test_an_image_says_which_server_and_version() -> None:
+    assert read_image(TGI) == ("tgi", "0.9.3")
+    with pytest.raises(Unusable, match="LMI container"):
+        read_image(LMI)
+
+
+def test_the_verifiers_text_shows_no_secret() -> None:
+    keys = Credentials("123456789012", "us-east-1", "AKIATEST", "very-secret")
+    assert "very-secret" not in repr(keys) + repr(vars(verifier(keys)))
