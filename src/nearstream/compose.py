@@ -43,7 +43,7 @@ from nearstream.wire.aws import image, service
 from nearstream.wire.aws.arn import Account
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.sigv4 import Verifier
-from nearstream.wire.dialects.terms import LATEST, Limits, Terms, tgi_release
+from nearstream.wire.dialects.terms import LATEST, Limits, Release, Terms, tgi_release
 
 STOP_GRACE_S = 10.0
 # For a model that does not say how much it was trained for.
@@ -155,13 +155,12 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         kv_bytes_per_token=model.kv_bytes_per_token,
         max_seqs=container.max_batch_size,
     )
+    release = tgi_release(options.version or LATEST)
+    context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
     settings = ServerSettings(
         model_id=options.model_id,
         model_directory=model.path,
-        terms=Terms(
-            tgi_release(options.version or LATEST),
-            limits(container, min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)),
-        ),
+        terms=Terms(release, limits(container, release, context)),
         host=options.host,
         port=options.port,
         socket=options.uds,
@@ -205,14 +204,15 @@ def revised(options: ServeOptions, revision: str | None) -> str:
     return f"{model}@{revision}"
 
 
-def limits(container: ContainerSettings, context: int) -> Limits:
-    """What a request may ask for: what the container's variables say, within the tokens of one `context`."""
-    total = container.max_total_tokens or context
+def limits(container: ContainerSettings, release: Release, context: int) -> Limits:
+    """What a request may ask for: by the container's variables or its release, within `context` tokens."""
+    total = container.max_total_tokens or release.default_max_total_tokens or context
     if total > context:
-        log.warning("MAX_TOTAL_TOKENS lowered to what fits", asked=total, fits=context)
+        if container.max_total_tokens is not None:
+            log.warning("MAX_TOTAL_TOKENS lowered to what fits", asked=total, fits=context)
         total = context
-    asked = container.max_input_tokens or total - 1
-    if container.max_total_tokens is None or container.max_total_tokens > context:
+    asked = container.max_input_tokens or release.default_max_input_tokens or total - 1
+    if container.max_input_tokens is None or total != container.max_total_tokens:
         asked = min(asked, total - 1)
     return Limits(
         max_input_tokens=asked,

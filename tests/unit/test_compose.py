@@ -8,29 +8,39 @@ from nearstream.compose import limits, read_image, verifier
 from nearstream.config.container import ContainerSettings
 from nearstream.config.home import Credentials
 from nearstream.core.errors import Unusable
+from nearstream.wire.dialects.terms import Release, tgi_release
 
 TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu"
 LMI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.23.0-deepspeed0.9.5-cu118"
 
 
 def test_nothing_asked_for_is_all_that_fits() -> None:
-    granted = limits(ContainerSettings(), 2048)
+    granted = limits(ContainerSettings(), Release(), 2048)
     assert (granted.max_input_tokens, granted.max_total_tokens) == (2047, 2048)
 
 
+@pytest.mark.parametrize(
+    ("version", "context", "granted"),
+    [("0.9.3", 4096, (1024, 2048)), ("1.0.3", 1000, (999, 1000)), ("1.4.0", 4096, (4095, 4096))],
+)
+def test_early_releases_grant_less_unasked(version: str, context: int, granted: tuple[int, int]) -> None:
+    found = limits(ContainerSettings(), tgi_release(version), context)
+    assert (found.max_input_tokens, found.max_total_tokens) == granted
+
+
 def test_what_is_asked_for_is_granted_where_it_fits() -> None:
-    granted = limits(ContainerSettings(max_input_tokens=1900, max_total_tokens=2000), 2048)
+    granted = limits(ContainerSettings(max_input_tokens=1900, max_total_tokens=2000), Release(), 2048)
     assert (granted.max_input_tokens, granted.max_total_tokens) == (1900, 2000)
 
 
 def test_more_than_fits_is_lowered() -> None:
-    granted = limits(ContainerSettings(max_input_tokens=3000, max_total_tokens=4096), 2048)
+    granted = limits(ContainerSettings(max_input_tokens=3000, max_total_tokens=4096), Release(), 2048)
     assert (granted.max_input_tokens, granted.max_total_tokens) == (2047, 2048)
 
 
 def test_an_input_that_leaves_no_room_is_refused_in_the_launchers_words() -> None:
     with pytest.raises(Unusable, match=r"`max_input_tokens`\(200\) must be < `max_total_tokens`\(100\)"):
-        limits(ContainerSettings(max_input_tokens=200, max_total_tokens=100), 2048)
+        limits(ContainerSettings(max_input_tokens=200, max_total_tokens=100), Release(), 2048)
 
 
 def test_an_image_says_which_server_and_version() -> None:

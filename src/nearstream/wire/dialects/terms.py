@@ -17,6 +17,9 @@ class Release:
     version: str = LATEST
     default_max_new_tokens: int | None = None
     """None fills what the context leaves."""
+    default_max_input_tokens: int | None = None
+    default_max_total_tokens: int | None = None
+    """None: what the model's context allows."""
     space_after_data: bool = True
     """`data: {…}`, not `data:{…}`."""
     event_index: bool = True
@@ -70,6 +73,8 @@ def tgi_release(version: str) -> Release:
     return Release(
         version=version,
         default_max_new_tokens=_default_max_new_tokens(number),
+        default_max_input_tokens=1024 if number < (1, 4) else None,
+        default_max_total_tokens=2048 if number < (1, 4) else None,
         space_after_data=number >= (2, 1),
         event_index=number >= (1, 4),
         event_input_length=number >= (3, 0),
