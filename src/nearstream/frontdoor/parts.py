@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from nearstream.wire.framing.eventstream import payload_part
@@ -22,9 +22,14 @@ class PartStream(web.StreamResponse):
 
     _transport: asyncio.Transport | None = None
     _writer: AbstractStreamWriter | None = None
+    _chunks = True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        self.enable_chunked_encoding()
+        self._chunks = request.version >= HttpVersion11
+        if self._chunks:  # to an HTTP/1.0 client, as some proxies are, the connection's end is the stream's
+            self.enable_chunked_encoding()
+        else:
+            self.force_close()
         self._writer = await super().prepare(request)
         self._transport = request.transport
         if self._writer is not None:
@@ -40,7 +45,7 @@ class PartStream(web.StreamResponse):
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
-        transport.write(b"%x\r\n%b\r\n" % (len(frame), frame))
+        transport.write(b"%x\r\n%b\r\n" % (len(frame), frame) if self._chunks else frame)
         return transport.get_write_buffer_size() > UNREAD_BYTES
 
     async def drained(self) -> None:

@@ -65,7 +65,11 @@ class Upstreams:
                 connection.close()
                 raise
             return connection
-        connection = await _connect(replica.socket)
+        try:
+            connection = await _connect(replica.socket)
+        except ReplicaGone:
+            self._idle.pop(replica.id, None)
+            raise
         try:
             await connection.send(call)
         except BaseException:
@@ -110,7 +114,10 @@ class Connection(asyncio.Protocol):
         """Send one call and wait for the head of its answer. Raises ReplicaGone."""
         self._reader = ResponseReader()
         self._early.clear()
-        self._sink, self._pumping, self._full = self._early.append, False, False
+        self._sink, self._pumping = self._early.append, False
+        if self._full:  # the last answer ended while its client was behind
+            self._full = False
+            self._resume()
         if self._transport is not None:
             self._transport.write(call)
         while self._reader.head is None:

@@ -315,3 +315,32 @@ async def test_a_slow_reader_holds_its_replica_back_and_loses_nothing(tmp_path: 
         assert sent < 4000
         got += [part async for part in stream]
         assert len(got) == 4000 and set(got) == {event}
+
+
+async def test_a_connection_whose_client_was_behind_at_the_end_serves_the_next_call(tmp_path: Path) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(HEAD + chunk(b"x") + b"0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+
+    async def drained() -> None:
+        """The client has read on."""
+
+    async with asyncio.timeout(10), stand(tmp_path, talk), Upstreams() as upstreams:
+        (replica,) = fleet(tmp_path / "r.sock").endpoints["e"].replicas
+        for _ in range(3):
+            async with upstreams.post(replica, "/invocations", b"", {}) as connection:
+                await connection.pump(lambda _: True, drained)
+
+
+async def test_a_proxy_that_speaks_http_1_0_gets_the_stream_to_its_end(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"".join(map(chunk, EVENTS)) + b"0\r\n\r\n")
+
+    async with (
+        asyncio.timeout(10),
+        stand(tmp_path, talk) as made,
+        aiohttp.ClientSession(version=aiohttp.HttpVersion10) as session,
+    ):
+        old = SageMakerClient(made.url, KEYS, session)
+        assert [part async for part in old.stream("e", b"{}")] == EVENTS
