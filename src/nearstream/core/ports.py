@@ -11,6 +11,8 @@ from nearstream.core.generation import Delta, GenerationRequest, Sampling, Step
 from nearstream.core.replicas import Replica, ReplicaSpec
 
 Clock = Callable[[], float]
+Payload = bytes | tuple[bytes, ...]
+"""What to send now: one chunk, or several that each are to arrive as one."""
 
 
 class Engine(Protocol):
@@ -56,11 +58,11 @@ class Settled:
 class Encoder(Protocol):
     """Turns deltas into the bytes of one call's answer; feeding it is the only state it has."""
 
-    def feed(self, delta: Delta) -> bytes:
+    def feed(self, delta: Delta) -> Payload:
         """Bytes to send now; b"" where this shape says nothing yet (a body that is sent whole)."""
         ...
 
-    def fail(self, error: NearstreamError) -> bytes:
+    def fail(self, error: NearstreamError) -> Payload:
         """The last bytes of a stream that breaks."""
         ...
 

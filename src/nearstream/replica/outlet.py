@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 
 from aiohttp import web
 
+from nearstream.core.ports import Payload
 from nearstream.wire.framing import sse
 
 
@@ -55,11 +57,17 @@ class Outlet:
                 else:
                     await asyncio.sleep(every_s - silent_s)
 
-    async def write_events(self, payload: bytes) -> None:
-        """Each event in a chunk of its own, also where an answer ends with several."""
-        whole = self._response.headers["Content-Type"] != sse.CONTENT_TYPE
-        for event in (payload,) if whole else sse.split(payload):
-            await self.write(event)
+    async def write_parts(self, payload: Payload) -> None:
+        """Each part in a chunk of its own: an event, also where an answer ends with several at once."""
+        if isinstance(payload, tuple):
+            parts: Iterable[bytes] = payload
+        elif self._response.headers["Content-Type"] == sse.CONTENT_TYPE:
+            parts = sse.split(payload)
+        else:
+            parts = (payload,)
+        for part in parts:
+            if part:
+                await self.write(part)
 
     async def _open(self) -> None:
         async with self._opening:

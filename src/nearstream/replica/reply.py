@@ -83,7 +83,7 @@ async def _stream(
                 if not outlet.opened:
                     raise
                 _log.warning("answer broke", error=str(error), kind=type(error).__name__)
-                await outlet.write_events(encoder.fail(error))
+                await outlet.write_parts(encoder.fail(error))
             return await outlet.close()
         except ConnectionError as error:
             _log.debug("client left", error=str(error))
@@ -92,7 +92,7 @@ async def _stream(
             if not outlet.opened:
                 raise
             _log.exception("answer broke unexpectedly")
-            await outlet.write_events(encoder.fail(GenerationFailed("internal error")))
+            await outlet.write_parts(encoder.fail(GenerationFailed("internal error")))
             return await outlet.close()
 
 
@@ -102,8 +102,8 @@ def _kept_alive(outlet: Outlet, pulse: bytes, desk: Desk) -> AbstractAsyncContex
 
 async def _tell(outlet: Outlet, encoder: Encoder, delta: Delta) -> None:
     payload = encoder.feed(delta)
-    if delta.finish is not None:
-        await outlet.write_events(payload)
+    if delta.finish is not None or isinstance(payload, tuple):
+        await outlet.write_parts(payload)
     elif payload:
         await outlet.write(payload)
 
@@ -114,7 +114,8 @@ async def _whole(
     encoder, body, finishes = exchange.encoder(desk.identity()), b"", list[Finish]()
     async with answers(prompts, model) as made:
         async for delta in made:
-            body = encoder.feed(delta)
+            said = encoder.feed(delta)
+            body = b"".join(said) if isinstance(said, tuple) else said
             if delta.finish is not None:
                 finishes.append(delta.finish)
     headers = timings.headers(finishes) | _compute_headers(desk, characters=_characters(prompts))
@@ -125,7 +126,7 @@ async def _refused(request: web.Request, refusal: Refusal, desk: Desk) -> web.St
     if refusal.content_type != sse.CONTENT_TYPE:
         return refused(refusal)
     outlet = _outlet(request, refusal.content_type, desk, characters=0)
-    await outlet.write_events(refusal.body)
+    await outlet.write_parts(refusal.body)
     return await outlet.close()
 
 
