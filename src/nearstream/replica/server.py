@@ -1,29 +1,21 @@
-"""A model server's life: listen, load, open, serve, drain, close."""
+"""A model server around one engine: its parts, and what it holds open while it serves."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-import signal
-import socket
-import stat
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from pathlib import Path
 
-import structlog
-from aiohttp import web
-
-from nearstream.core.errors import Unusable
 from nearstream.core.ports import Engine
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances
 from nearstream.replica.app import build_app
 from nearstream.replica.batch import Batch
 from nearstream.replica.calls import Calls, note
+from nearstream.replica.host import Place, host
 from nearstream.replica.info import batch_tokens
 from nearstream.replica.operation import Operation
 from nearstream.replica.readiness import Readiness, ServedModel
@@ -35,8 +27,6 @@ from nearstream.telemetry.tgi import TgiMetrics
 from nearstream.text.template import load_template
 from nearstream.text.tokenizer import load_tokenizer
 
-_log = structlog.get_logger(__name__)
-BACKLOG = 1024
 EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
 
 
@@ -56,30 +46,14 @@ async def serve(
     ended. Raises Unusable for a model or an address that cannot be used, and what the factory raises.
     """
     readiness, operation = Readiness(), _operation(settings, trace)
-    runner = web.AppRunner(
+    await host(
         build_app(_desk(settings, readiness), operation),
-        handler_cancellation=True,  # a client that leaves cancels its answer, even between tokens
-        handle_signals=False,
-        access_log=None,
-        shutdown_timeout=settings.grace_s,
+        Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
+        hold=_hold(settings, engine_factory, readiness, operation.batch, on_ready),
+        drain=readiness.drain,
+        stop=stop,
+        on_listening=on_listening,
     )
-    await runner.setup()
-    try:
-        async with _listening(runner, settings) as addresses, _stopped(stop) as stopped:
-            on_listening(addresses)
-            async with asyncio.TaskGroup() as tasks:
-                holder = tasks.create_task(
-                    _hold(settings, engine_factory, readiness, operation.batch, on_ready)
-                )
-                await stopped.wait()
-                _log.info("draining", grace_s=settings.grace_s)
-                readiness.drain()
-                await runner.cleanup()
-                holder.cancel()
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
-    finally:
-        await runner.cleanup()
 
 
 def _desk(settings: ServerSettings, readiness: Readiness) -> Desk:
@@ -120,71 +94,3 @@ async def _hold(
         readiness.open(ServedModel(ScheduledEngine(engine, batch), tokenizer, template))
         on_ready()
         await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def _stopped(stop: asyncio.Event | None) -> AsyncIterator[asyncio.Event]:
-    if stop is not None:
-        yield stop
-        return
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, event.set)
-    try:
-        yield event
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-@asynccontextmanager
-async def _listening(runner: web.AppRunner, settings: ServerSettings) -> AsyncIterator[list[str]]:
-    """Open the ports and sockets that the settings name, and give their addresses."""
-    addresses = []
-    if settings.socket is not None:
-        await web.SockSite(runner, _unix_socket(settings.socket), backlog=BACKLOG).start()
-        addresses.append(f"unix:{settings.socket}")
-    if settings.port is not None:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
-        try:
-            await site.start()
-        except OSError as error:
-            raise Unusable(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
-        port = runner.addresses[-1][1]
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        addresses.append(f"http://{host}:{port}")
-    if not addresses:
-        raise Unusable("nothing to listen on: name a port or a socket")
-    try:
-        yield addresses
-    finally:
-        if settings.socket is not None:
-            settings.socket.unlink(missing_ok=True)
-
-
-def _unix_socket(path: Path) -> socket.socket:
-    """Bound and private before anyone can connect: it listens only later."""
-    _clear_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(path))
-        path.chmod(0o600)
-    except OSError as error:
-        listener.close()
-        raise Unusable(f"cannot listen on {path}: {error}") from error
-    return listener
-
-
-def _clear_stale(path: Path) -> None:
-    """Remove the socket of a server that is gone. Raises Unusable for one that answers, or another file."""
-    if not path.exists():
-        return
-    if not stat.S_ISSOCK(path.stat().st_mode):
-        raise Unusable(f"cannot listen on {path}: it is there already and no socket")
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink()
-            return
-    raise Unusable(f"cannot listen on {path}: another server does")
