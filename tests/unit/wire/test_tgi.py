@@ -276,6 +276,33 @@ def test_a_length_that_is_not_asked_for_is_the_releases_own_or_fills_the_context
     assert settled(terms=Terms(release=tgi_release(version))).max_new_tokens == tokens
 
 
+@pytest.mark.parametrize(
+    ("version", "prompt_tokens", "asked", "outcome"),
+    [
+        ("3.3.7", 3072, 1024, 1024),
+        ("3.3.7", 3072, 2**32 - 1, 1024),
+        ("3.3.7", 1, 4096, 4095),
+        ("3.3.7", 3073, 1023, 1023),
+        ("3.3.7", 3073, 1024, "Given: 3073 `inputs` tokens and 1024 `max_new_tokens`"),
+        ("3.3.7", 3073, 5000, "Given: 3073 `inputs` tokens and 1024 `max_new_tokens`"),
+        ("3.3.7", 3073, None, 1023),
+        ("3.1.1", 3072, 1025, 1024),
+        ("3.1.0", 3072, 1024, 1024),
+        ("3.1.0", 3072, 1025, "Given: 3072 `inputs` tokens and 1025 `max_new_tokens`"),
+        ("2.4", 3072, 1025, "Given: 3072 `inputs` tokens and 1025 `max_new_tokens`"),
+    ],
+)
+def test_of_a_long_answer_late_releases_count_1024_tokens_and_grant_what_fits(
+    version: str, prompt_tokens: int, asked: int | None, outcome: int | str
+):
+    asking = {"parameters": {"max_new_tokens": asked}, "terms": Terms(release=tgi_release(version))}
+    if isinstance(outcome, int):
+        assert settled(**asking, prompt_tokens=prompt_tokens).max_new_tokens == outcome
+        return
+    with pytest.raises(Invalid, match=outcome):
+        settled(**asking, prompt_tokens=prompt_tokens)
+
+
 def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_body():
     draft = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.GENERATE)
     refused = draft.refusal(Unsupported("prefill_logprobs", "toy", "it has none"))

@@ -30,7 +30,7 @@ from nearstream.wire.dialects.openai_bodies import (
 )
 from nearstream.wire.dialects.openai_fragments import Form, error_events
 from nearstream.wire.dialects.openai_tools import PROMPT, call_schema, chosen, may_answer_in_words
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.framing import sse
 
 PRESENCE_BOUND = 2.0
@@ -82,7 +82,7 @@ class OpenAIExchange:
 
     requests: tuple[GenerationRequest, ...]
     asked: Parameters
-    limits: Limits
+    terms: Terms
     stream: bool
     form: Form
 
@@ -95,7 +95,7 @@ class OpenAIExchange:
         return b""
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
-        return rules.settle(request, self.asked, self.limits, prompt_tokens=prompt_tokens)
+        return rules.settle(request, self.asked, self.terms, prompt_tokens=prompt_tokens)
 
     def encoder(self, identity: Identity) -> Encoder:
         return PieceEncoder(self.form, identity) if self.stream else WholeEncoder(self.form, identity)
@@ -131,7 +131,7 @@ def _chat_exchange(chat: ChatBody, terms: Terms) -> OpenAIExchange:
         top_tokens=rules.chosen_is_top(asked),
         tools=bool(tools),
     )
-    return OpenAIExchange(requests, asked, terms.limits, bool(chat.stream), form)
+    return OpenAIExchange(requests, asked, terms, bool(chat.stream), form)
 
 
 def _completion_exchange(body: CompletionBody, terms: Terms) -> OpenAIExchange:
@@ -161,7 +161,7 @@ def _completion_exchange(body: CompletionBody, terms: Terms) -> OpenAIExchange:
         top_tokens=rules.chosen_is_top(asked),
         echoes=tuple(text for text in prompts for _ in range(choices)) if body.echo else (),
     )
-    return OpenAIExchange(requests, asked, terms.limits, bool(body.stream), form)
+    return OpenAIExchange(requests, asked, terms, bool(body.stream), form)
 
 
 def _parameters(

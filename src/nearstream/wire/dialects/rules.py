@@ -44,26 +44,28 @@ def check_best_of(asked: Parameters, limits: Limits) -> None:
         raise Invalid(f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {best_of}")
 
 
-def settle(request: GenerationRequest, asked: Parameters, limits: Limits, *, prompt_tokens: int) -> Settled:
+def settle(request: GenerationRequest, asked: Parameters, terms: Terms, *, prompt_tokens: int) -> Settled:
     """The rules that come after the prompt's tokens are counted: of the total, of the prompt, of the grammar.
 
-    A length that is not asked for fills the context.
+    A length that is not asked for fills the context. One that passes only because the release does not count
+    all of it (validate_input in TGI's router/src/validation.rs) ends where the context does.
     """
     if not prompt_tokens:
         raise Invalid("`inputs` cannot be empty")
-    wanted = request.max_new_tokens
-    if wanted is None:
-        wanted = max(limits.max_total_tokens - prompt_tokens, 0)
-    if prompt_tokens + wanted > limits.max_total_tokens:
+    limits, most = terms.limits, terms.release.counted_new_tokens
+    room = max(limits.max_total_tokens - prompt_tokens, 0)
+    wanted = room if request.max_new_tokens is None else request.max_new_tokens
+    counted = wanted if most is None else min(wanted, most)
+    if prompt_tokens + counted > limits.max_total_tokens:
         raise Invalid(
             f"`inputs` tokens + `max_new_tokens` must be <= {limits.max_total_tokens}. "
-            f"Given: {prompt_tokens} `inputs` tokens and {wanted} `max_new_tokens`"
+            f"Given: {prompt_tokens} `inputs` tokens and {counted} `max_new_tokens`"
         )
     if prompt_tokens > limits.max_input_tokens:
         raise Invalid(
             f"`inputs` must have less than {limits.max_input_tokens} tokens. Given: {prompt_tokens}"
         )
-    return Settled(wanted, replace(request.sampling, grammar=grammar(asked.grammar)))
+    return Settled(min(wanted, room), replace(request.sampling, grammar=grammar(asked.grammar)))
 
 
 def sampling(asked: Parameters, terms: Terms) -> Sampling:

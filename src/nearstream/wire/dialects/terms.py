@@ -20,6 +20,8 @@ class Release:
     default_max_input_tokens: int | None = None
     default_max_total_tokens: int | None = None
     """None: what the model's context allows."""
+    counted_new_tokens: int | None = 1024
+    """Of the tokens asked for, so many at most are counted against the total; None: all of them."""
     space_after_data: bool = True
     """`data: {…}`, not `data:{…}`."""
     event_index: bool = True
@@ -66,15 +68,16 @@ class Terms:
 
 def tgi_release(version: str) -> Release:
     """The release that `version` ("2.0.1", "3") names. Raises Unusable when it names none."""
-    found = re.match(r"v?(\d+)(?:\.(\d+))?", version)
+    found = re.match(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", version)
     if found is None:
         raise Unusable(f"{version!r} is not a TGI version: write it as 3.3.7 or 2.0")
-    number = int(found[1]), int(found[2] or 0)
+    number = int(found[1]), int(found[2] or 0), int(found[3] or 0)
     return Release(
         version=version,
         default_max_new_tokens=_default_max_new_tokens(number),
         default_max_input_tokens=1024 if number < (1, 4) else None,
         default_max_total_tokens=2048 if number < (1, 4) else None,
+        counted_new_tokens=1024 if number >= (3, 1, 1) else None,
         space_after_data=number >= (2, 1),
         event_index=number >= (1, 4),
         event_input_length=number >= (3, 0),
@@ -84,7 +87,7 @@ def tgi_release(version: str) -> Release:
     )
 
 
-def _default_max_new_tokens(number: tuple[int, int]) -> int | None:
+def _default_max_new_tokens(number: tuple[int, int, int]) -> int | None:
     if number >= (3, 0):
         return None
     return 100 if number >= (1, 4) else 20

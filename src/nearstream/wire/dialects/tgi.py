@@ -11,7 +11,7 @@ from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects import refusals, rules
 from nearstream.wire.dialects.dialect import Refusal
 from nearstream.wire.dialects.hf import GenerateBody, Parameters, decode
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.dialects.tgi_answers import EventEncoder, Shape, WholeEncoder, error_event
 from nearstream.wire.framing import sse
 
@@ -68,7 +68,7 @@ class TgiDraft:
         requests = (request,) * (asked.best_of or 1)
         keeps_alive = self.route in {Route.COMPAT, Route.STREAM}
         pulse = sse.COMMENT if self.stream and keeps_alive else b""
-        return TgiExchange(requests, asked, limits, self.stream, self._shape(asked), pulse)
+        return TgiExchange(requests, asked, self.terms, self.stream, self._shape(asked), pulse)
 
     def refusal(self, error: NearstreamError) -> Refusal:
         named = refusals.renamed(error, _NAMES)
@@ -99,7 +99,7 @@ class TgiExchange:
 
     requests: tuple[GenerationRequest, ...]
     asked: Parameters
-    limits: Limits
+    terms: Terms
     stream: bool
     shape: Shape
     pulse: bytes
@@ -109,7 +109,7 @@ class TgiExchange:
         return sse.CONTENT_TYPE if self.stream else "application/json"
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
-        return rules.settle(request, self.asked, self.limits, prompt_tokens=prompt_tokens)
+        return rules.settle(request, self.asked, self.terms, prompt_tokens=prompt_tokens)
 
     def encoder(self, identity: Identity) -> Encoder:
         return EventEncoder(self.shape) if self.stream else WholeEncoder(self.shape, len(self.requests))
