@@ -57,6 +57,14 @@ def test_temperature_zero_is_greedy_and_anything_else_samples():
     assert (sampling.seed, sampling.logit_bias) == (3, ((5, -100.0),))
 
 
+def test_logit_bias_is_an_object_of_ids_or_a_list_with_a_place_for_each_token():
+    assert chat(logit_bias=[0, 1.5, 0, -2]).sampling.logit_bias == ((1, 1.5), (3, -2.0))
+    assert completion(logit_bias=[0.0, 3]).sampling.logit_bias == ((1, 3.0),)
+    assert chat(logit_bias=[]).sampling.logit_bias == chat(logit_bias={"5": 0}).sampling.logit_bias == ()
+    with pytest.raises(Invalid, match=r"`logit_bias` must be >= -100.0 and <= 100.0"):
+        chat(logit_bias=[0, -100.5])
+
+
 def test_stop_is_a_string_or_a_list():
     assert chat(stop="END").stop == ("END",)
     assert chat(stop=["a", "b"]).stop == ("a", "b")
@@ -159,3 +167,43 @@ def test_a_completion_takes_several_prompts():
     with pytest.raises(BatchTooLarge) as refused:
         completion(prompt=["one"] * 5)
     assert str(refused.value) == "Number of prompts exceeds the maximum allowed batch size of 4"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"suffix": "the end"}, "`suffix` is not supported by the nearstream engine"),
+        ({"best_of": 3}, "`best_of` is not supported by the nearstream engine: ask for `n` choices"),
+        ({"best_of": 1, "n": 2}, "`best_of` is not supported"),
+    ],
+)
+def test_what_a_completion_cannot_do_is_refused_by_name(body: dict[str, object], message: str):
+    with pytest.raises(Unsupported, match=message):
+        completion(**body)
+
+
+def test_what_asks_for_nothing_more_is_taken():
+    assert completion(suffix="", best_of=1).prompt == TextPrompt("hi")
+    assert len(completions(best_of=2, n=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "lacks", "named"),
+    [
+        ({"messages": HELLO}, "top_n_tokens", "top_logprobs"),
+        ({"messages": HELLO}, "grammar", "response_format"),
+        ({"messages": HELLO, "tools": TOOLS}, "grammar", "tools"),
+        ({"messages": HELLO}, "logit_bias", "logit_bias"),
+        ({"prompt": "hi"}, "top_n_tokens", "logprobs"),
+        ({"prompt": "hi"}, "prefill_logprobs", "echo"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_body(
+    body: dict[str, object], lacks: str, named: str, stream: bool
+):
+    read = openai.read_chat if "messages" in body else openai.read_completion
+    draft = read(json.dumps(body | {"stream": stream}).encode(), Terms())
+    refused = draft.refusal(Unsupported(lacks, "toy", "it has none"))
+    assert refused.status == (200 if stream else 422)
+    assert f"`{named}` is not supported by the toy engine: it has none" in refused.body.decode()
