@@ -1,15 +1,18 @@
-"""How many calls are answered at once; one too many is refused at the door."""
+"""How many answers are made at once; one too many is refused at the door."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from nearstream.core.errors import NearstreamError, Overloaded
 
 
 class Admission:
-    """Counts the calls under way. Nobody waits here: places in the batch are what one waits for.
+    """Counts the answers under way. Nobody waits here: places in the batch are what one waits for.
+
+    A call that asks for several answers takes a permit for each, as in TGI (router/src/infer/mod.rs: every
+    sequence of `best_of` and every prompt of a batch is a request of its own).
 
     `on_failure` hears what ends a call early, also where its client is told inside a stream.
     """
@@ -20,16 +23,38 @@ class Admission:
         self.under_way = 0
 
     @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Raises Overloaded when `limit` calls are inside."""
+    def enter(self) -> Iterator[Permits]:
+        """The permit of one answer; more may follow. Raises Overloaded when `limit` answers are under way."""
         try:
-            if self.under_way >= self._limit:
-                raise Overloaded(f"{self._limit} calls are under way, the most this server takes")
-            self.under_way += 1
-            try:
-                yield
-            finally:
-                self.under_way -= 1
+            with ExitStack() as held:
+                permits = Permits(held, self._permit)
+                permits.take(1)
+                yield permits
         except NearstreamError as error:
             self._on_failure(error)
             raise
+
+    @contextmanager
+    def _permit(self) -> Iterator[None]:
+        if self.under_way >= self._limit:
+            raise Overloaded(f"{self._limit} answers are under way, the most this server takes")
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+
+class Permits:
+    """What one call holds; all of it is given back when the call ends."""
+
+    def __init__(self, held: ExitStack, permit: Callable[[], AbstractContextManager[None]]) -> None:
+        self._held = held
+        self._permit = permit
+        self._count = 0
+
+    def take(self, answers: int) -> None:
+        """Hold permits for so many answers in all. Raises Overloaded when there are not that many."""
+        while self._count < answers:
+            self._held.enter_context(self._permit())
+            self._count += 1

@@ -52,8 +52,9 @@ async def reply(request: web.Request, draft: Draft, desk: Desk) -> web.StreamRes
     timings = Timings(desk.clock)
     try:
         model = desk.readiness.model()
-        with desk.admission.enter():
+        with desk.admission.enter() as permits:
             exchange = draft.exchange()
+            permits.take(len(exchange.requests))
             prompts = await prepare(exchange, model, chances=desk.chances)
             timings.prepared()
             if exchange.stream:

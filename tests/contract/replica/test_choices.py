@@ -11,6 +11,8 @@ import openai
 import pytest
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
 
+from nearstream.wire.dialects.terms import Limits, Terms
+
 ANSWER = "hello 😀 world"
 ASK = [{"role": "user", "content": "Say hello"}]
 
@@ -111,6 +113,55 @@ async def test_an_engine_that_dies_ends_all_answers_with_one_failure(tmp_path: P
         await until(lambda: engine.live == 0)
 
 
-async def _read(session: aiohttp.ClientSession, body: dict[str, object]) -> Sequence[bytes]:
-    async with session.post("/v1/chat/completions", json=body) as response:
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/generate", {"inputs": "hi", "parameters": {"best_of": 2, "do_sample": True}}),
+        ("/v1/chat/completions", {"messages": ASK, "n": 2}),
+        ("/v1/completions", {"prompt": ["One", "Two"]}),
+    ],
+)
+async def test_each_answer_takes_a_permit_of_its_own(tmp_path: Path, route: str, body: dict[str, object]):
+    terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128, max_concurrent_requests=3))
+    engine = Witness(ids_of(ANSWER, tmp_path))
+    engine.pause()
+    async with (
+        serving(settings(tmp_path, terms=terms), engine) as server,
+        aiohttp.ClientSession(server.url) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        first = tasks.create_task(session.post(route, json=body))
+        await until(lambda: engine.live == 2)
+        refused = await session.post(route, json=body)
+        assert (refused.status, (await refused.json())["error_type"]) == (429, "overloaded")
+        single = tasks.create_task(session.post("/generate", json={"inputs": "hi"}))
+        await until(lambda: engine.live == 3)
+        engine.resume()
+        assert ((await first).status, (await single).status) == (200, 200)
+        assert (await session.post(route, json=body)).status == 200
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_aborting_a_call_ends_every_one_of_its_answers(tmp_path: Path, stream: bool):
+    engine = Witness(ids_of("hello", tmp_path, eos=False), delay_s=0.01)
+    async with (
+        serving(settings(tmp_path), engine) as server,
+        aiohttp.ClientSession(server.url) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        body = {"messages": ASK, "n": 3, "stream": stream}
+        call = tasks.create_task(_read(session, body, call_id="mine"))
+        await until(lambda: engine.live == 3 and engine.said > 3)
+        assert (await session.post("/abort/mine")).status == 200
+        said = b"".join(await call)
+        assert engine.live == 0
+        assert said.count(b"the request was aborted") == 1
+        assert (await session.post("/abort/mine")).status == 404
+
+
+async def _read(
+    session: aiohttp.ClientSession, body: dict[str, object], *, call_id: str = ""
+) -> Sequence[bytes]:
+    headers = {"x-request-id": call_id}
+    async with session.post("/v1/chat/completions", json=body, headers=headers) as response:
         return [line async for line in response.content]

@@ -116,6 +116,16 @@ async def test_a_conversation_that_the_template_refuses_is_a_template_failure(tm
         assert sum((await failures(server)).values()) == 1
 
 
+async def test_a_tool_that_is_not_there_is_a_validation_failure_as_in_tgi(tmp_path: Path):
+    """TGI counts ToolGrammar's errors so (chat_completions in its router/src/server.rs)."""
+    function = {"type": "function", "function": {"name": "clock", "parameters": {}}}
+    body = {"messages": [{"role": "user", "content": "x"}], "tools": [function], "tool_choice": "watch"}
+    async with serving(settings(tmp_path), Witness([7])) as server, aiohttp.ClientSession() as session:
+        refused = await session.post(server.url + "/v1/chat/completions", json=body)
+        assert (await refused.json())["error_type"] == "tool_error"
+        assert await failures(server) == {"validation": 1}
+
+
 async def test_one_call_too_many_is_counted_as_overloaded(tmp_path: Path):
     terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128, max_concurrent_requests=1))
     engine = Witness(ids_of("hello", tmp_path))
