@@ -21,8 +21,8 @@ from nearstream.core.errors import (
 from nearstream.core.ports import Clock
 from nearstream.replica.batch import Priority
 from nearstream.replica.progress import ABORTED, Generation
+from nearstream.telemetry.metrics import CallMetrics
 from nearstream.telemetry.spans import Span, Trace, untraced
-from nearstream.telemetry.tgi import TgiMetrics
 
 # The first row whose class fits counts.
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
@@ -42,7 +42,7 @@ _current: ContextVar[Call] = ContextVar("call")
 class Call:
     """One request to generate, from its arrival to its end."""
 
-    def __init__(self, call_id: str, priority: Priority, *, metrics: TgiMetrics, clock: Clock) -> None:
+    def __init__(self, call_id: str, priority: Priority, *, metrics: CallMetrics, clock: Clock) -> None:
         self.id = call_id
         self.priority = priority
         self.arrived_s = clock()
@@ -119,7 +119,7 @@ class Calls:
     """Every call under way, by its id. `trace` gets each one that has ended."""
 
     def __init__(
-        self, metrics: TgiMetrics, clock: Clock, new_id: Callable[[], str], *, trace: Trace = untraced
+        self, metrics: CallMetrics, clock: Clock, new_id: Callable[[], str], *, trace: Trace = untraced
     ) -> None:
         self.metrics = metrics
         self._trace = trace

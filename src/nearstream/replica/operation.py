@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from nearstream.core.errors import Invalid
-from nearstream.replica.batch import Batch, Priority
+from nearstream.replica.batch import Priority
 from nearstream.replica.calls import Calls
-from nearstream.telemetry.metrics import CONTENT_TYPE, Gauge, exposition
+from nearstream.telemetry.metrics import CONTENT_TYPE, Metric, exposition
 
 REQUEST_ID = web.RequestKey("request id", str)
 PRIORITY_HEADER = "x-nearstream-priority"
@@ -19,18 +20,11 @@ _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class Operation:
-    """`max_tokens`: what the batch can come to hold."""
+    """`gauges` are shown beside what the calls count."""
 
-    def __init__(self, calls: Calls, batch: Batch, *, max_tokens: int) -> None:
+    def __init__(self, calls: Calls, gauges: Sequence[Metric] = ()) -> None:
         self.calls = calls
-        self.batch = batch
-        self._metrics = (
-            *calls.metrics.all(),
-            Gauge("tgi_queue_size", "Requests in line for the batch", read=lambda: batch.waiting),
-            Gauge("tgi_batch_current_size", "Requests in the batch", read=lambda: batch.size),
-            Gauge("tgi_batch_current_max_tokens", "Tokens these may reach", read=lambda: batch.tokens),
-            Gauge("tgi_batch_max_total_tokens", "Tokens the batch may reach", read=lambda: max_tokens),
-        )
+        self._metrics = (*calls.metrics.all(), *gauges)
 
     def counted(self, handler: Handler) -> Handler:
         """The handler of a route that generates, with an id, a priority and a count of its outcome."""

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from nearstream.core.errors import GenerationFailed
 from nearstream.core.ports import Clock
+from nearstream.telemetry.metrics import CallMetrics
 from nearstream.telemetry.spans import Span
-from nearstream.telemetry.tgi import TgiMetrics
 
 ABORTED = "the request was aborted"
 
@@ -22,7 +22,7 @@ class Generation:
     )  # fmt: skip
 
     def __init__(
-        self, prompt_tokens: int, max_new_tokens: int, arrived_s: float, metrics: TgiMetrics, clock: Clock
+        self, prompt_tokens: int, max_new_tokens: int, arrived_s: float, metrics: CallMetrics, clock: Clock
     ) -> None:
         metrics.input_length.observe(prompt_tokens)
         metrics.max_new_tokens.observe(max_new_tokens)

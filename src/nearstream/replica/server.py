@@ -22,6 +22,7 @@ from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.reply import Desk
 from nearstream.replica.scheduled import ScheduledEngine
 from nearstream.replica.settings import ServerSettings
+from nearstream.telemetry.metrics import Gauge
 from nearstream.telemetry.spans import Trace, untraced
 from nearstream.telemetry.tgi import TgiMetrics
 from nearstream.text.template import load_template
@@ -45,11 +46,12 @@ async def serve(
     `on_listening` gets the addresses, `http://host:port` and `unix:/path`; `trace` gets each call once it has
     ended. Raises Unusable for a model or an address that cannot be used, and what the factory raises.
     """
-    readiness, operation = Readiness(), _operation(settings, trace)
+    readiness, batch = Readiness(), _batch(settings)
+    operation = _operation(settings, batch, trace)
     await host(
         build_app(_desk(settings, readiness), operation),
         Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
-        hold=_hold(settings, engine_factory, readiness, operation.batch, on_ready),
+        hold=_hold(settings, engine_factory, readiness, batch, on_ready),
         drain=readiness.drain,
         stop=stop,
         on_listening=on_listening,
@@ -67,17 +69,27 @@ def _desk(settings: ServerSettings, readiness: Readiness) -> Desk:
     )
 
 
-def _operation(settings: ServerSettings, trace: Trace) -> Operation:
+def _batch(settings: ServerSettings) -> Batch:
     limits = settings.terms.limits
-    metrics = TgiMetrics(max_input_tokens=limits.max_input_tokens, max_total_tokens=limits.max_total_tokens)
-    batch = Batch(
+    return Batch(
         max_size=settings.max_batch_size,
         max_tokens=settings.max_batch_tokens,
         # Every admitted call may ask for several answers at once.
         max_waiting=limits.max_concurrent_requests * max(limits.max_best_of, limits.max_client_batch_size),
     )
+
+
+def _operation(settings: ServerSettings, batch: Batch, trace: Trace) -> Operation:
+    limits, max_tokens = settings.terms.limits, batch_tokens(settings)
+    metrics = TgiMetrics(max_input_tokens=limits.max_input_tokens, max_total_tokens=limits.max_total_tokens)
     calls = Calls(metrics, time.perf_counter, lambda: secrets.token_hex(12), trace=trace)
-    return Operation(calls, batch, max_tokens=batch_tokens(settings))
+    gauges = (
+        Gauge("tgi_queue_size", "Requests in line for the batch", read=lambda: batch.waiting),
+        Gauge("tgi_batch_current_size", "Requests in the batch", read=lambda: batch.size),
+        Gauge("tgi_batch_current_max_tokens", "Tokens these may reach", read=lambda: batch.tokens),
+        Gauge("tgi_batch_max_total_tokens", "Tokens the batch may reach", read=lambda: max_tokens),
+    )
+    return Operation(calls, gauges)
 
 
 async def _hold(

@@ -29,6 +29,56 @@ class Metric(Protocol):
     def lines(self) -> Iterable[str]: ...
 
 
+class Counts(Protocol):
+    """Something to count in."""
+
+    def increment(self, value: str = "") -> None: ...
+
+
+class Observes(Protocol):
+    """Something to measure in."""
+
+    def observe(self, value: float, times: int = 1) -> None: ...
+
+
+class CallMetrics(Protocol):
+    """What a model server counts of its calls, whatever names it shows them under. Durations in seconds.
+
+    `failure` counts by cause. Of a call that asks for several answers, each one is timed.
+    """
+
+    @property
+    def count(self) -> Counts: ...
+    @property
+    def success(self) -> Counts: ...
+    @property
+    def failure(self) -> Counts: ...
+    @property
+    def duration(self) -> Observes: ...
+    @property
+    def validation(self) -> Observes: ...
+    @property
+    def queue(self) -> Observes: ...
+    @property
+    def inference(self) -> Observes: ...
+    @property
+    def mean_time_per_token(self) -> Observes: ...
+    @property
+    def first_token(self) -> Observes: ...
+    @property
+    def inter_token(self) -> Observes: ...
+    @property
+    def input_length(self) -> Observes: ...
+    @property
+    def generated_tokens(self) -> Observes: ...
+    @property
+    def max_new_tokens(self) -> Observes: ...
+
+    def all(self) -> Sequence[Metric]:
+        """In the order in which they are shown."""
+        ...
+
+
 class Counter:
     """Counts up; with a `label`, once for each of its values. `values` are there from the start, at 0."""
 
@@ -69,15 +119,18 @@ class Histogram:
 
     kind = "histogram"
 
-    def __init__(self, name: str, meaning: str, *, bounds: Sequence[float]) -> None:
+    def __init__(self, name: str, meaning: str, *, bounds: Sequence[float], scale: float = 1.0) -> None:
+        """`scale` turns what is observed into the unit that is shown, which is that of `bounds`."""
         self.name = name
         self.meaning = meaning
+        self._scale = scale
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
         """`value`, seen `times` over."""
+        value *= self._scale
         self._counts[bisect_left(self._bounds, value)] += times
         self._sum += value * times
 
