@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, GenerationRequest, Sampling, Step
@@ -34,6 +35,29 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Abort what runs and free the engine; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class AdapterHost(Protocol):
+    """What an engine is beside `Engine` if it can put LoRA adapters over its model while it serves."""
+
+    def adapters(self) -> frozenset[str]:
+        """The names that `Sampling.adapter` may have now."""
+        ...
+
+    async def load_adapter(self, name: str, weights: Path) -> None:
+        """Load `weights`, a file as `wire.framing.safetensors` writes it: for each module that is changed a
+        pair `base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank], whose
+        product is added to the module's own weight as it is. It must stay there until it is unloaded.
+
+        Returns once it can be asked for. Raises Conflict for a name that is taken, Unusable for weights that
+        do not load, NotReady while the engine restarts; what was loaded before serves on.
+        """
+        ...
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter. Answers that were begun with it are ended with it. Raises Missing."""
         ...
 
 
