@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nearstream.compose import limits, read_image, verifier
+from nearstream.compose.model_server import limits
+from nearstream.compose.site import read_image, verifier
 from nearstream.config.container import ContainerSettings
 from nearstream.config.home import Credentials
 from nearstream.core.errors import Unusable

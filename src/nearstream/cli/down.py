@@ -8,7 +8,7 @@ import signal
 import time
 
 from nearstream.cli.options import HomeOption, site
-from nearstream.compose import stop_replicas
+from nearstream.compose.site import stop_replicas
 from nearstream.core.errors import Unusable
 from nearstream.telemetry import logs
 

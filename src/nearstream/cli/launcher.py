@@ -11,7 +11,7 @@ from typing import NoReturn
 import structlog
 import uvloop
 
-from nearstream.compose import ServeOptions, model_server
+from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.home import Home
 from nearstream.config.launcher import FLAGS, LauncherSettings, launcher_settings
 from nearstream.config.settings import load

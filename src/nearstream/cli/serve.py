@@ -10,7 +10,7 @@ import uvloop
 from cyclopts import Parameter
 
 from nearstream.cli.options import HomeOption
-from nearstream.compose import ServeOptions, model_server
+from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import container_settings
 from nearstream.config.home import Home
 from nearstream.config.settings import load

@@ -17,7 +17,7 @@ from nearstream.cli.invoke import Measured, completion, conversation, measure
 from nearstream.cli.options import ConfigOption, JsonOption
 from nearstream.cli.screen import Screen
 from nearstream.client.sagemaker import CallFailed, SageMakerClient
-from nearstream.compose import site
+from nearstream.compose.site import site
 from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, load
 from nearstream.models.resolve import check_local

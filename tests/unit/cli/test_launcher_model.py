@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nearstream.compose import ServeOptions, revised
+from nearstream.compose.model_server import ServeOptions, revised
 
 
 def options(model: str, model_id: str) -> ServeOptions:

@@ -1,127 +1,29 @@
-"""The only place that builds the object graph: a site with its front door, or one model server."""
+"""Builds one model server that stands in for TGI."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
 from nearstream.config.container import ContainerSettings
-from nearstream.config.home import Credentials, Home
-from nearstream.config.settings import Settings, inherited_environment
-from nearstream.core.errors import Unusable
-from nearstream.core.replicas import Persona
-from nearstream.deploy.local import LocalDeployer
+from nearstream.config.home import Home
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
-from nearstream.fleet.controller import Controller, Parts
-from nearstream.fleet.pool import Pool
-from nearstream.fleet.specs import desired
-from nearstream.fleet.store import Store
-from nearstream.frontdoor.door import Control, FrontDoor
-from nearstream.frontdoor.listener import listening
-from nearstream.frontdoor.relay import Relay
-from nearstream.frontdoor.upstream import Upstreams
-from nearstream.frontdoor.view import SiteView
 from nearstream.models.convert import WeightFormat
 from nearstream.models.hub import parse_hub_id
 from nearstream.models.resolve import resolve
 from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
-from nearstream.services import runtime
-from nearstream.services.sagemaker.operations import operations
 from nearstream.telemetry.spans import Trace, untraced
-from nearstream.wire.aws import image, service
-from nearstream.wire.aws.arn import Account
-from nearstream.wire.aws.credentials import Credential
-from nearstream.wire.aws.sigv4 import Verifier
 from nearstream.wire.dialects.terms import LATEST, Limits, Release, Terms, tgi_release
 
-STOP_GRACE_S = 10.0
 # For a model that does not say how much it was trained for.
 DEFAULT_CONTEXT_TOKENS = 4096
-SERVICES = frozenset({"sagemaker"})
 
-clock = time.time  # noqa: TID251  # the one real clock; everything else is handed it
 log = structlog.get_logger()
-
-
-@asynccontextmanager
-async def site(settings: Settings, home: Home, credentials: Credentials) -> AsyncIterator[None]:
-    """A whole site: front door, control plane, replicas. Leaving it stops the replicas; a crash leaves them.
-
-    Raises Unusable for a port, a database or a folder that cannot be used.
-    """
-    account = Account(credentials.account, credentials.region)
-    wake = asyncio.Event()
-    pool = Pool(random=random.random, clock=clock)
-    environment = inherited_environment() | {"NEARSTREAM_HOME": str(home.path)}
-    deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
-    # The model that the site itself was told to run stands for itself, whatever the patterns say.
-    aliases = (*settings.aliases, (settings.model, settings.model))
-    desire = partial(desired, read_image=read_image, aliases=aliases)
-    async with Store.open(settings.database or home.database) as store, deployer, Upstreams() as upstreams:
-        calls = operations(store, account, clock)
-        control = Control(await asyncio.to_thread(service.load, "sagemaker", calls), calls)
-        door = FrontDoor(
-            verifier=verifier(credentials),
-            clock=clock,
-            control=control,
-            relay=Relay(pool, upstreams, runtime.Site(account)),
-            site=runtime.Site(account),
-            view=SiteView(pool, account, settings.url, version("nearstream")),
-        )
-        controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
-        await controller.refresh()
-        async with listening(door.handle, host=settings.host, port=settings.port):
-            try:
-                async with _running(controller):
-                    yield
-            finally:
-                await deployer.stop_all(grace_s=STOP_GRACE_S)
-
-
-@asynccontextmanager
-async def _running(controller: Controller) -> AsyncIterator[None]:
-    """The controller's loop beside the block; an error of the block comes out as itself, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            loop = group.create_task(controller.run())
-            try:
-                yield
-            finally:
-                loop.cancel()
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-
-
-def verifier(credentials: Credentials) -> Verifier:
-    """Knows the one key of a home."""
-    known = Credential(
-        credentials.access_key,
-        credentials.secret_key,
-        credentials.account,
-        arn=f"arn:aws:iam::{credentials.account}:root",
-    )
-    return Verifier({known.access_key: known}.get, region=credentials.region, services=SERVICES)
-
-
-def read_image(uri: str) -> tuple[Persona, str]:
-    """The model server that an image URI means. Raises Unusable for one that does not run here."""
-    read = image.parse(uri)
-    if read.persona == "lmi":
-        raise Unusable(
-            f"The image {uri} is an LMI container, which this version does not serve: use a TGI image."
-        )
-    return read.persona, read.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +126,3 @@ def limits(container: ContainerSettings, release: Release, context: int) -> Limi
         max_concurrent_requests=container.max_concurrent_requests,
         payload_limit_bytes=container.payload_limit,
     )
-
-
-async def stop_replicas(home: Home) -> int:
-    """End every replica that a home's front door left behind; how many there were."""
-    async with LocalDeployer(home.path, environment={}, clock=clock) as deployer:
-        left = len(await deployer.observe())
-        await deployer.stop_all(grace_s=STOP_GRACE_S)
-    return left
