@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import aclosing
@@ -208,10 +209,37 @@ async def test_a_json_schema_rules_the_text(engine, openvino_settings, with_gram
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     schema["additionalProperties"] = False
     steps = await collect(engine, sampling=with_grammar("json_schema", json.dumps(schema)), max_new_tokens=64)
-    if steps[-1].finish == "eos":
-        assert isinstance(json.loads(text_of(openvino_settings, ids(steps)[:-1]))["ok"], bool)
-    else:
-        assert text_of(openvino_settings, ids(steps)).startswith("{")
+    assert steps[-1].finish == "eos"
+    assert isinstance(json.loads(text_of(openvino_settings, ids(steps)[:-1]))["ok"], bool)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_json_schema_leaves_no_room_for_more_than_one_blank(
+    engine, openvino_settings, with_grammar, seed: int
+):
+    """So hot that each token that the grammar allows is about as likely as any other."""
+    place = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    schema = {
+        "type": "object",
+        "properties": {"at": {"type": "array", "items": {"$ref": "#/$defs/place"}, "maxItems": 3}}
+        | {key: {"enum": ["a", None, 1]} for key in "abc"},
+        "required": ["at", "b"],
+        "$defs": {"place": place},
+    }
+    held = with_grammar("json_schema", json.dumps(schema))
+    hot = replace(held, do_sample=True, temperature=5.0, seed=seed)
+    steps = await collect(engine, sampling=hot, max_new_tokens=200)
+    text = text_of(openvino_settings, ids(steps)[:-1])
+    assert (steps[-1].finish, "  " in text, "\n" in text, "\t" in text) == ("eos", False, False, False)
+    said = json.loads(text)
+    assert {"at", "b"} <= said.keys() <= {"at", "a", "b", "c"}
+    assert all(isinstance(found["x"], int) for found in said["at"])
+
+
+async def test_a_json_schema_beyond_that_grammar_rules_the_text_too(engine, openvino_settings, with_grammar):
+    held = with_grammar("json_schema", '{"type": "string", "pattern": "^[0-9]{3}$"}')
+    steps = await collect(engine, sampling=held)
+    assert re.fullmatch('"[0-9]{3}"', text_of(openvino_settings, ids(steps)[:-1]))
 
 
 @pytest.mark.parametrize(("kind", "source"), [("regex", "((("), ("json_schema", "{{{")])

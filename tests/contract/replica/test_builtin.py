@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -112,28 +113,42 @@ async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, obje
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_tools_hold_the_real_engine_to_a_grammar(url: str):
-    """So small a model may fill an object with blanks to the last token; it cannot write anything else."""
-    function = {"name": "count", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+async def test_tools_hold_the_real_engine_to_a_call_that_ends_and_can_be_read(url: str):
+    parameters = {"type": "object", "properties": {"n": {"type": "integer"}, "up": {"type": "boolean"}}}
+    function = {"name": "count", "parameters": parameters | {"required": ["n", "up"]}}
     options = {
         "tools": [{"type": "function", "function": function}],
         "tool_choice": "required",
-        "max_tokens": 40,
+        "max_tokens": 100,
         "temperature": 0,
     }
     async with openai.AsyncOpenAI(base_url=url + "/v1", api_key="unused") as client:
         whole = await client.chat.completions.create(model="tgi", messages=ASK, **options)
         stream = await client.chat.completions.create(model="tgi", messages=ASK, stream=True, **options)
-        deltas = [chunk.choices[0].delta async for chunk in stream]
-    message = whole.choices[0].message
-    if message.tool_calls:
-        pieces = [piece for delta in deltas for piece in delta.tool_calls or []]
-        assert message.tool_calls[0].function.name == pieces[0].function.name == "count"
-        arguments = "".join(piece.function.arguments for piece in pieces)
-        assert arguments == message.tool_calls[0].function.arguments
-    else:
-        assert message.content.startswith("{")
-        assert "".join(delta.content or "" for delta in deltas) == message.content
+        choices = [chunk.choices[0] async for chunk in stream]
+    pieces = [piece for choice in choices for piece in choice.delta.tool_calls or []]
+    (call,) = whole.choices[0].message.tool_calls
+    assert whole.choices[0].finish_reason == choices[-1].finish_reason == "tool_calls"
+    assert call.function.name == pieces[0].function.name == "count"
+    assert "".join(piece.function.arguments for piece in pieces) == call.function.arguments
+    said = json.loads(call.function.arguments)
+    assert (type(said["n"]), type(said["up"])) == (int, bool)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_response_format_ends_in_json_that_fits(url: str):
+    schema = {"type": "object", "properties": {"sure": {"type": "boolean"}, "of": {"enum": ["a", "b"]}}}
+    form = {"name": "judgement", "schema": schema | {"required": ["sure", "of"]}}
+    async with openai.AsyncOpenAI(base_url=url + "/v1", api_key="unused") as client:
+        answer = await client.chat.completions.create(
+            model="tgi",
+            messages=ASK,
+            response_format={"type": "json_schema", "json_schema": form},
+            max_tokens=60,
+        )
+    assert answer.choices[0].finish_reason == "stop"
+    said = json.loads(answer.choices[0].message.content)
+    assert (type(said["sure"]), said["of"] in {"a", "b"}) == (bool, True)
 
 
 @pytest.mark.asyncio(loop_scope="module")

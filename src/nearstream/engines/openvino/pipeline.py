@@ -25,6 +25,7 @@ from nearstream.engines.openvino.frames import (
     Stepped,
     Submit,
 )
+from nearstream.engines.openvino.json_grammar import bounded_grammar
 from nearstream.engines.openvino.recovery import Request, split_after_fault
 
 if TYPE_CHECKING:
@@ -247,11 +248,18 @@ def _config(options: Options) -> genai.GenerationConfig:
         config.top_p = options.top_p
         config.rng_seed = options.seed
     if options.json_schema is not None:
-        config.structured_output_config = genai.StructuredOutputConfig(json_schema=options.json_schema)
+        config.structured_output_config = _held_to(options.json_schema)
     elif options.regex is not None:
         config.structured_output_config = genai.StructuredOutputConfig(regex=options.regex)
     config.validate()
     return config
+
+
+def _held_to(json_schema: str) -> genai.StructuredOutputConfig:
+    grammar = bounded_grammar(json_schema)
+    if grammar is None:
+        return genai.StructuredOutputConfig(json_schema=json_schema)
+    return genai.StructuredOutputConfig(grammar=grammar)
 
 
 def reason_of(error: Exception) -> str:
