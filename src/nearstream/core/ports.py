@@ -20,9 +20,17 @@ class Engine(Protocol):
     """Token ids in, token ids and logprobs out."""
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        on_end: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Step, None]:
         """Continue `prompt`. Closing the generator aborts the request within one engine step.
+
+        An engine may run ahead of its reader. `on_end` is called when it is done with the request, at the latest
+        as the last step is taken; not if it never began on it, or if the generator was closed before.
 
         Raises on the first `anext`: Unsupported for an option that this engine lacks, Overloaded when its
         queue is full; and at any step EngineDied or GenerationFailed.

@@ -59,7 +59,12 @@ class ScriptedEngine:
         """Every prompt that was taken on."""
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        on_end: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Step, None]:
         """Say the script for `prompt`; see `Engine.generate`."""
         self._refuse(prompt, sampling, max_new_tokens)
@@ -71,6 +76,8 @@ class ScriptedEngine:
                 token = self._script(prompt, said)
                 eos = token in sampling.stop_token_ids
                 last = said + 1 == max_new_tokens
+                if on_end is not None and (eos or last):
+                    on_end()
                 yield Step((token,), (-0.5,), "eos" if eos else "length" if last else None)
                 if eos:
                     return

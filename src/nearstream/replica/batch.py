@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import IntEnum
 
@@ -45,16 +45,29 @@ class Batch:
         return len(self._line)
 
     @asynccontextmanager
-    async def place(self, tokens: int, *, priority: Priority = Priority.NORMAL) -> AsyncIterator[None]:
-        """Wait for a place and keep it. One that is larger than the batch runs alone. Raises Overloaded."""
+    async def place(
+        self, tokens: int, *, priority: Priority = Priority.NORMAL
+    ) -> AsyncIterator[Callable[[], None]]:
+        """Wait for a place and keep it to the end of the block, or until what this gives is called.
+
+        One that is larger than the batch runs alone. Raises Overloaded.
+        """
         if self._line or not self._fits(tokens):
             await self._wait(tokens, priority)
         else:
             self._take(tokens)
+        kept = True
+
+        def leave() -> None:
+            nonlocal kept
+            if kept:
+                kept = False
+                self._leave(tokens)
+
         try:
-            yield
+            yield leave
         finally:
-            self._leave(tokens)
+            leave()
 
     def _fits(self, tokens: int) -> bool:
         if self._max_size is not None and self.size >= self._max_size:

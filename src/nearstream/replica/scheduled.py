@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from nearstream.core.errors import NearstreamError
@@ -14,22 +14,36 @@ from nearstream.replica.calls import current
 
 
 class ScheduledEngine:
-    """An `Engine` around another, for tasks that work for a `Call`."""
+    """An `Engine` around another, for tasks that work for a `Call`.
+
+    A place is free again when the answer is made, though its reader may be slow to take it.
+    """
 
     def __init__(self, engine: Engine, batch: Batch) -> None:
         self._engine = engine
         self._batch = batch
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        on_end: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Step, None]:
         """See `Engine.generate`; GenerationFailed also when the call is aborted."""
         call = current()
         generation = call.generation(len(prompt), max_new_tokens)
         try:
-            async with self._batch.place(len(prompt) + max_new_tokens, priority=call.priority):
+            async with self._batch.place(len(prompt) + max_new_tokens, priority=call.priority) as leave:
                 generation.admitted()
-                steps = self._engine.generate(prompt, sampling, max_new_tokens=max_new_tokens)
+
+                def ended() -> None:
+                    leave()
+                    if on_end is not None:
+                        on_end()
+
+                steps = self._engine.generate(prompt, sampling, max_new_tokens=max_new_tokens, on_end=ended)
                 async with aclosing(steps):
                     async for step in steps:
                         generation.stepped(len(step.token_ids))

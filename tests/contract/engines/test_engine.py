@@ -26,6 +26,18 @@ async def test_exactly_the_last_step_has_finish(open_engine):
     assert steps[-1].finish == "length"
 
 
+async def test_the_end_of_the_work_is_told_once_and_not_after_the_last_step(open_engine):
+    ends: list[int] = []
+    async with open_engine() as engine:
+        taken = 0
+        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=12, on_end=lambda: ends.append(taken))
+        async for step in answer:
+            assert step.finish is None or len(ends) == 1
+            taken += len(step.token_ids)
+    assert taken == 12
+    assert len(ends) == 1
+
+
 async def test_every_token_has_a_logprob(open_engine):
     async with open_engine() as engine:
         steps = await collect(engine)

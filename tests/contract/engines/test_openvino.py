@@ -50,6 +50,30 @@ async def test_killing_the_process_fails_each_request_and_a_new_one_serves(openv
         assert len(ids(await collect(engine))) == 12
 
 
+async def test_an_answer_is_made_to_its_end_though_its_reader_waits_and_holds_nobody_up(openvino_settings):
+    async with OpenVINOEngine.open(replace(openvino_settings, max_seqs=1)) as engine:
+        made = asyncio.Event()
+        slow = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG, on_end=made.set)
+        taken = [await first_step(slow)]
+        assert not made.is_set()
+        assert len(ids(await collect(engine))) == 12  # there is one place: the slow one has left it
+        assert made.is_set()
+        taken += [step async for step in slow]
+        assert len(ids(taken)) == LONG
+
+
+async def test_a_request_that_dies_with_its_process_is_told_to_have_ended(openvino_settings):
+    async with OpenVINOEngine.open(openvino_settings) as engine:
+        ended = asyncio.Event()
+        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG, on_end=ended.set)
+        await first_step(answer)
+        os.kill(engine.pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            await ended.wait()
+        with pytest.raises(EngineDied):
+            await drain(answer)
+
+
 CANCELS = """
 import sys
 from array import array

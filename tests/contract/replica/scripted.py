@@ -32,10 +32,10 @@ class Witness(ScriptedEngine):
         self.said = 0
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int, **options: Any
     ) -> AsyncGenerator[Step, None]:
         self.asked.append((list(prompt), sampling, max_new_tokens))
-        return super().generate(prompt, sampling, max_new_tokens=max_new_tokens)
+        return super().generate(prompt, sampling, max_new_tokens=max_new_tokens, **options)
 
     def _say(self, prompt: Sequence[int], said: int) -> int:
         self.said += 1

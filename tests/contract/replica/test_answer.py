@@ -28,7 +28,7 @@ class Batches:
         self.steps = steps
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int, on_end: object = None
     ) -> AsyncGenerator[Step, None]:
         for step in self.steps:
             yield step

@@ -57,6 +57,21 @@ async def test_one_more_than_the_size_waits_until_a_place_is_free():
     assert (limited.size, limited.tokens, limited.waiting) == (0, 0, 0)
 
 
+async def test_a_place_that_was_left_early_is_left_once():
+    limited = batch(max_size=1)
+    async with asyncio.TaskGroup() as tasks, limited.place(5) as leave:
+        waiting = Visitor(limited, tasks)
+        await settle()
+        assert not waiting.inside
+        leave()
+        leave()
+        await settle()
+        assert waiting.inside
+        assert (limited.size, limited.tokens) == (1, 1)
+        await waiting.leave()
+    assert (limited.size, limited.tokens) == (0, 0)
+
+
 async def test_tokens_are_counted_together():
     limited = batch(max_tokens=100)
     async with asyncio.TaskGroup() as tasks:

@@ -87,10 +87,16 @@ class OpenVINOEngine:
         return self._loaded is not None and not self._closing.is_set()
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        on_end: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Step, None]:
         """Continue `prompt`; see `Engine.generate`."""
         answer = self._admit(prompt, sampling, max_new_tokens)
+        answer.on_end = on_end
         try:
             while True:
                 step = await answer.steps.get()

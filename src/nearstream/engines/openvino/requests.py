@@ -28,11 +28,19 @@ _ERRORS: dict[FailureKind, type[NearstreamError]] = {
 class Answer:
     """The steps of one request that its reader has not taken yet; at most one for each token asked for."""
 
-    __slots__ = ("steps", "submit")
+    __slots__ = ("on_end", "steps", "submit")
 
     def __init__(self, submit: Submit) -> None:
         self.submit = submit
         self.steps: asyncio.Queue[Step | NearstreamError] = asyncio.Queue()
+        self.on_end: Callable[[], None] | None = None
+        """Called when the last step is made, whether or not its reader comes for it."""
+
+    def end(self, last: Step | NearstreamError) -> None:
+        """Nothing comes after `last`."""
+        self.steps.put_nowait(last)
+        if self.on_end is not None:
+            self.on_end()
 
 
 class Requests:
@@ -82,20 +90,22 @@ class Requests:
             if answer is None:
                 continue
             ending = advance.ending
-            if ending is not None:
-                del running[advance.id]
+            if ending is None:
+                answer.steps.put_nowait(Step(advance.token_ids, advance.logprobs, None))
+                continue
+            del running[advance.id]
             if ending != "cancelled":
-                answer.steps.put_nowait(Step(advance.token_ids, advance.logprobs, ending))
+                answer.end(Step(advance.token_ids, advance.logprobs, ending))
         for failure in stepped.failures:
             answer = running.pop(failure.id, None)
             if answer is not None:
-                answer.steps.put_nowait(_ERRORS[failure.kind](failure.message))
+                answer.end(_ERRORS[failure.kind](failure.message))
         self._fill()
 
     def fail(self, error: NearstreamError) -> None:
         """End every request with `error`."""
         for answer in (*self._running.values(), *self._waiting):
-            answer.steps.put_nowait(error)
+            answer.end(error)
         self._running.clear()
         self._waiting.clear()
 
