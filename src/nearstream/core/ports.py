@@ -29,8 +29,8 @@ class Engine(Protocol):
     ) -> AsyncGenerator[Step, None]:
         """Continue `prompt`. Closing the generator aborts the request within one engine step.
 
-        An engine may run ahead of its reader. `on_end` is called when it is done with the request, at the latest
-        as the last step is taken; not if it never began on it, or if the generator was closed before.
+        An engine may run ahead of its reader. `on_end` is called when it is done with the request, no later
+        than the last step is taken; not if it never began on it, or if the generator was closed before.
 
         Raises on the first `anext`: Unsupported for an option that this engine lacks, Overloaded when its
         queue is full; and at any step EngineDied or GenerationFailed.
