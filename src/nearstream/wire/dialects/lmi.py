@@ -1,0 +1,140 @@
+"""LMI's calls, three generations of them: bodies to exchanges, and which answer a call gets.
+
+Follows DJL Serving's Python handlers, 0.23 to 0.36.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nearstream.core.errors import BatchTooLarge, Invalid, NearstreamError
+from nearstream.core.generation import GenerationRequest, TextPrompt
+from nearstream.core.ports import Encoder, Identity, Settled
+from nearstream.wire.dialects import lmi_bodies, refusals
+from nearstream.wire.dialects.dialect import Draft, Refusal
+from nearstream.wire.dialects.hf import decode
+from nearstream.wire.dialects.lmi_answers import LineEncoder, WholeEncoder
+from nearstream.wire.dialects.lmi_bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
+from nearstream.wire.dialects.lmi_fragments import Shape
+from nearstream.wire.dialects.lmi_kinds import Kind, chosen
+from nearstream.wire.dialects.lmi_pieces import OutputsEncoder, PieceEncoder
+from nearstream.wire.dialects.lmi_refusals import LmiWording
+from nearstream.wire.dialects.lmi_terms import LmiTerms
+from nearstream.wire.framing import sse
+
+_CONTENT_TYPES: dict[Kind, str] = {
+    "outputs": "application/jsonlines",
+    "lines": "application/jsonlines",
+    "events": sse.CONTENT_TYPE,
+}
+# What the engine calls otherwise.
+_NAMES = {"prefill_logprobs": "decoder_input_details", "adapter": "adapters"}
+
+
+def read(body: bytes, terms: LmiTerms) -> Draft:
+    """Raises Malformed or Misshapen."""
+    return LmiDraft(decode(body, LmiBody), terms)
+
+
+@dataclass(frozen=True, slots=True)
+class LmiDraft:
+    """A generate body before its rules are checked."""
+
+    body: LmiBody
+    terms: LmiTerms
+
+    def exchange(self) -> LmiExchange:
+        asked, inputs = self.body.parameters or LmiParameters(), self._inputs()
+        lmi_bodies.check(asked)
+        kind = self._kind(asked, several=len(inputs) > 1)
+        named = lmi_bodies.adapters(self.body, self.terms, count=len(inputs))
+        requests = tuple(
+            GenerationRequest(
+                prompt=TextPrompt(text),
+                sampling=lmi_bodies.sampling(asked, self.terms, adapter),
+                max_new_tokens=DEFAULT_MAX_NEW_TOKENS
+                if asked.max_new_tokens is None
+                else asked.max_new_tokens,
+                stop=lmi_bodies.stops(asked),
+                truncate=asked.truncate,
+            )
+            for text, adapter in zip(inputs, named, strict=True)
+        )
+        return LmiExchange(requests, kind, self._shape(asked, inputs), self.terms)
+
+    def refusal(self, error: NearstreamError) -> Refusal:
+        """With a status, also where a stream was asked for: nothing of it was sent yet."""
+        named = refusals.renamed(error, _NAMES)
+        return LmiWording(self.terms.release, self.terms.model).refusal(named)
+
+    def _inputs(self) -> tuple[str, ...]:
+        given, most = self.body.inputs, self.terms.limits.max_client_batch_size
+        inputs = (given,) if isinstance(given, str) else tuple(given)
+        if not inputs or not all(inputs):
+            raise Invalid("`inputs` cannot be empty")
+        if len(inputs) > most:
+            raise BatchTooLarge(f"`inputs` may have up to {most} texts. Given: {len(inputs)}")
+        return inputs
+
+    def _kind(self, asked: LmiParameters, *, several: bool) -> Kind:
+        kind = chosen(self.terms, asked.output_formatter, streams=bool(self.body.stream))
+        if several and kind in {"pieces", "whole"}:
+            return "array"
+        indexed = self.terms.release.generation == 3  # noqa: PLR2004 - a name, not a number
+        if several and kind in {"lines", "events"} and not indexed:
+            raise Invalid("several `inputs` cannot be streamed: send one a call, or ask for no stream")
+        return kind
+
+    def _shape(self, asked: LmiParameters, inputs: tuple[str, ...]) -> Shape:
+        release, form = self.terms.release, self.terms.form
+        tgi = form.tgi_compat and release.generation > 1
+        return Shape(
+            release=release,
+            inputs=inputs,
+            details=tgi if asked.details is None else asked.details,
+            full_text=bool(asked.return_full_text),
+            tgi=tgi,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LmiExchange:
+    """One generate call that keeps the rules."""
+
+    requests: tuple[GenerationRequest, ...]
+    kind: Kind
+    shape: Shape
+    terms: LmiTerms
+
+    @property
+    def stream(self) -> bool:
+        return self.kind not in {"whole", "array"}
+
+    @property
+    def content_type(self) -> str:
+        return _CONTENT_TYPES.get(self.kind, "application/json")
+
+    @property
+    def pulse(self) -> bytes:
+        """Nothing: readers of lines break on blank ones."""
+        return b""
+
+    def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
+        """An answer ends where the context does, whatever length was asked for."""
+        limits, wanted = self.terms.limits, request.max_new_tokens or DEFAULT_MAX_NEW_TOKENS
+        if not prompt_tokens:
+            raise Invalid("`inputs` cannot be empty")
+        if prompt_tokens > limits.max_input_tokens:
+            raise Invalid(
+                f"`inputs` must have up to {limits.max_input_tokens} tokens. Given: {prompt_tokens}"
+            )
+        return Settled(min(wanted, limits.max_total_tokens - prompt_tokens), request.sampling)
+
+    def encoder(self, identity: Identity) -> Encoder:
+        if self.kind == "pieces":
+            return PieceEncoder(self.shape)
+        if self.kind == "outputs":
+            return OutputsEncoder(self.shape)
+        if self.kind in {"lines", "events"}:
+            return LineEncoder(self.shape, events=self.kind == "events")
+        return WholeEncoder(self.shape, array=self.kind == "array" or self.shape.tgi)

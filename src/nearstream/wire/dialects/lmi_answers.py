@@ -1,0 +1,117 @@
+"""LMI's answers since 0.26, a line or an event for each token, and the whole answers of every release."""
+
+from __future__ import annotations
+
+import json
+
+from nearstream.core.errors import NearstreamError
+from nearstream.core.generation import Delta, Finish, Token
+from nearstream.wire.dialects.lmi_fragments import (
+    NO_TOKEN,
+    Shape,
+    encode,
+    spoken,
+    stream_details,
+    whole_details,
+    written,
+)
+from nearstream.wire.dialects.lmi_refusals import failure
+from nearstream.wire.framing import sse
+
+
+class LineEncoder:
+    """One line a token, or one event; the last one has the whole text and, if asked for, the details."""
+
+    def __init__(self, shape: Shape, *, events: bool) -> None:
+        self._shape = shape
+        self._head = sse.field() if events else b""
+        self._tail = b"\n\n" if events else b"\n"
+        self._texts = [[beginning] for beginning in shape.beginnings()]
+
+    def feed(self, delta: Delta) -> bytes:
+        index, finish = delta.index, delta.finish
+        if finish is None:
+            return b"".join([self._line(token, index) for token in delta.tokens])
+        *before, last = delta.tokens or (NO_TOKEN,)
+        lines = [self._line(token, index) for token in before]
+        lines.append(self._line(last, index, finish))
+        return b"".join(lines)
+
+    def fail(self, error: NearstreamError) -> bytes:
+        shape = self._shape
+        said = failure(error, shape.release) if shape.later else self._broken(error)
+        return b"%b%b%b" % (self._head, said, self._tail)
+
+    def _line(self, token: Token, index: int, finish: Finish | None = None) -> bytes:
+        self._texts[index].append(spoken(token))
+        said = written(token, self._shape)
+        if self._shape.later:
+            said = self._later(said, index, finish)
+        elif finish is None:
+            said = b'{"token": %b}' % said
+        else:
+            details = b""
+            if self._shape.details:
+                details = b', "details": %b' % stream_details(finish, self._shape, index)
+            said = b'{"token": %b, "generated_text": %b%b}' % (said, self._text(index), details)
+        return b"%b%b%b" % (self._head, said, self._tail)
+
+    def _later(self, token: bytes, index: int, finish: Finish | None) -> bytes:
+        text = details = b"null"
+        if finish is not None:
+            text = self._text(index)
+            details = stream_details(finish, self._shape, index) if self._shape.details else b"null"
+        return b'{"index": %d, "token": %b, "generated_text": %b, "details": %b}' % (
+            index,
+            token,
+            text,
+            details,
+        )
+
+    def _broken(self, error: NearstreamError) -> bytes:
+        """A last token that is none, with the error's words."""
+        token: dict[str, object] = {"id": -1, "text": ""}
+        if self._shape.tgi:
+            token |= {"logprob": -1, "special": True}
+        else:
+            token |= {"log_prob": -1, "special_token": True}
+        document = {
+            "token": token | {"error_msg": str(error)},
+            "generated_text": "".join(self._texts[0]),
+            "details": {"finish_reason": "error"},
+        }
+        return json.dumps(document, ensure_ascii=False).encode()
+
+    def _text(self, index: int) -> bytes:
+        return encode("".join(self._texts[index]))
+
+
+class WholeEncoder:
+    """Says nothing until every input is answered. `array`: one answer comes in an array too."""
+
+    def __init__(self, shape: Shape, *, array: bool) -> None:
+        self._shape = shape
+        self._array = array or len(shape.inputs) > 1
+        self._tokens: list[list[Token]] = [[] for _ in shape.inputs]
+        self._finishes: list[Finish | None] = [None for _ in shape.inputs]
+
+    def feed(self, delta: Delta) -> bytes:
+        self._tokens[delta.index] += delta.tokens
+        self._finishes[delta.index] = delta.finish
+        made = [finish for finish in self._finishes if finish is not None]
+        if len(made) < len(self._finishes):
+            return b""
+        answers = b", ".join([self._answer(index, finish) for index, finish in enumerate(made)])
+        end = b"" if self._shape.release.generation == 1 else b"\n"
+        return (b"[%b]" % answers if self._array else answers) + end
+
+    def fail(self, error: NearstreamError) -> bytes:
+        return failure(error, self._shape.release)
+
+    def _answer(self, index: int, finish: Finish) -> bytes:
+        tokens, shape = self._tokens[index], self._shape
+        text = shape.beginnings()[index] + "".join([spoken(token) for token in tokens])
+        details = b""
+        if shape.details:
+            details = b', "details": %b' % whole_details(finish, tokens, shape, index)
+        return b'{"generated_text": %b%b}' % (encode(text), details)

@@ -1,0 +1,186 @@
+"""The body of LMI's generate calls, `{inputs, parameters, stream}`, and what its parameters mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from nearstream.core.errors import Invalid, Unsupported
+from nearstream.core.generation import Sampling
+from nearstream.wire.dialects.hf import Count, Seed, Signed
+from nearstream.wire.dialects.lmi_terms import LmiTerms
+
+DEFAULT_MAX_NEW_TOKENS = 30
+OFF_TOP_K = (-1, 0)
+PENALTY_BOUND = 2.0
+
+
+class LmiParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """As sent. Null means the default."""
+
+    do_sample: bool | None = None
+    seed: Seed | None = None
+    temperature: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    top_k: Signed | None = None
+    top_p: float | None = None
+    typical_p: float | None = None
+    max_new_tokens: Count | None = None
+    stop: str | list[str] | None = None
+    stop_sequences: str | list[str] | None = None
+    truncate: Count | None = None
+    details: bool | None = None
+    return_full_text: bool | None = None
+    decoder_input_details: bool | None = None
+    top_n_tokens: Count | None = None
+    output_formatter: str | None = None
+    # What no engine here does; see `_LACKING`.
+    ignore_eos_token: Any = None
+    watermark: Any = None
+    best_of: Any = None
+    n: Any = None
+    num_beams: Any = None
+    beam_width: Any = None
+    use_beam_search: Any = None
+    length_penalty: Any = None
+    no_repeat_ngram_size: Any = None
+    min_length: Any = None
+    min_new_tokens: Any = None
+    min_tokens: Any = None
+    min_p: Any = None
+    penalty_alpha: Any = None
+    logits_processor: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
+    cached_prompt: Any = None
+    manual_seed: Any = None
+
+
+class LmiBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`inputs` is a text, or several that are answered together."""
+
+    inputs: str | list[str]
+    parameters: LmiParameters | None = None
+    stream: bool | None = None
+    adapters: str | list[str] | None = None
+
+
+# The values beside null and false that ask for nothing.
+_LACKING: dict[str, tuple[object, ...]] = {
+    "ignore_eos_token": (),
+    "watermark": (),
+    "best_of": (1,),
+    "n": (1,),
+    "num_beams": (1,),
+    "beam_width": (1,),
+    "use_beam_search": (),
+    "length_penalty": (0, 1),
+    "no_repeat_ngram_size": (0,),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "min_tokens": (0,),
+    "min_p": (0,),
+    "penalty_alpha": (0,),
+    "logits_processor": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "cached_prompt": (),
+    "manual_seed": (),
+}
+
+
+def check(asked: LmiParameters) -> None:
+    """Raises Invalid with the first rule that is broken, Unsupported for what could only be ignored."""
+    for broken, message in _rules(asked):
+        if broken:
+            raise Invalid(message)
+    for option, nothing in _LACKING.items():
+        value = getattr(asked, option)
+        if value is not None and value is not False and value not in nothing:
+            raise Unsupported(option, "nearstream")
+
+
+def sampling(asked: LmiParameters, terms: LmiTerms, adapter: str | None) -> Sampling:
+    """Call `check` first. What asks for nothing (top_k 0, top_p 1) is not handed on."""
+    greedy = not _samples(asked, by_request_only=terms.release.samples_when_asked)
+    return Sampling(
+        do_sample=not greedy,
+        temperature=None if greedy else asked.temperature,
+        top_k=None if greedy or asked.top_k in OFF_TOP_K else asked.top_k,
+        top_p=None if greedy or asked.top_p == 1 else asked.top_p,
+        typical_p=None if greedy or asked.typical_p == 1 else asked.typical_p,
+        repetition_penalty=asked.repetition_penalty,
+        frequency_penalty=asked.frequency_penalty,
+        presence_penalty=asked.presence_penalty,
+        seed=asked.seed,
+        top_n_tokens=asked.top_n_tokens or 0,
+        prefill_logprobs=bool(asked.decoder_input_details),
+        adapter=adapter,
+    )
+
+
+def stops(asked: LmiParameters) -> tuple[str, ...]:
+    """`stop` and `stop_sequences` are two names of one thing; empty ones end nothing."""
+    given = (*_listed(asked.stop), *_listed(asked.stop_sequences))
+    return tuple(dict.fromkeys(text for text in given if text))
+
+
+def adapters(body: LmiBody, terms: LmiTerms, *, count: int) -> Sequence[str | None]:
+    """One for each input; "" is the base model. Raises Invalid for an unknown one."""
+    named = _listed(body.adapters)
+    for name in named:
+        if name and name not in terms.tgi.adapters:
+            raise Invalid(f"Adapter {name} is not registered")
+    if not named:
+        return (None,) * count
+    if isinstance(body.adapters, str):
+        named *= count
+    if len(named) != count:
+        raise Invalid("Number of adapters is not equal to the number of inputs")
+    return tuple(name or None for name in named)
+
+
+def _samples(asked: LmiParameters, *, by_request_only: bool) -> bool:
+    if asked.temperature == 0:
+        return False
+    if by_request_only or asked.do_sample is not None:
+        return bool(asked.do_sample)
+    warps = (
+        asked.top_k not in {None, *OFF_TOP_K},
+        asked.top_p not in {None, 1},
+        asked.typical_p not in {None, 1},
+    )
+    return asked.temperature is not None or any(warps)
+
+
+def _listed(given: str | list[str] | None) -> list[str]:
+    return [given] if isinstance(given, str) else given or []
+
+
+def _rules(asked: LmiParameters) -> Iterator[tuple[bool, str]]:
+    yield (asked.temperature or 0) < 0, "`temperature` must not be negative"
+    yield _not_positive(asked.repetition_penalty), "`repetition_penalty` must be strictly positive"
+    for name in ("frequency_penalty", "presence_penalty"):
+        yield abs(getattr(asked, name) or 0) > PENALTY_BOUND, f"`{name}` must be >= -2.0 and <= 2.0"
+    yield (asked.top_k or 0) < -1, "`top_k` must be positive, or 0 or -1 for all tokens"
+    yield not _share(asked.top_p), "`top_p` must be > 0.0 and <= 1.0"
+    yield not _share(asked.typical_p), "`typical_p` must be > 0.0 and <= 1.0"
+    yield asked.max_new_tokens == 0, "`max_new_tokens` must be strictly positive"
+    yield asked.truncate == 0, "`truncate` must be strictly positive"
+    yield (asked.seed or 0) >= 2**64, "`seed` must fit in 64 bits"
+
+
+def _not_positive(value: float | None) -> bool:
+    return value is not None and value <= 0
+
+
+def _share(value: float | None) -> bool:
+    return value is None or 0 < value <= 1

@@ -1,0 +1,41 @@
+"""Which answer a call to an LMI container gets.
+
+Up to 0.26 the operator alone says whether calls stream; from 0.27 a caller may where the operator chose no
+formatter; since 0.35 only the caller does.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nearstream.wire.dialects.lmi_terms import Format, LmiTerms
+
+Kind = Literal["pieces", "outputs", "lines", "events", "whole", "array"]
+
+
+def chosen(terms: LmiTerms, asked: str | None, *, streams: bool) -> Kind:
+    """`asked` is the formatter that the body names, which comes before the operator's."""
+    release, form = terms.release, terms.form
+    formatter, streams = asked or form.formatter, streams and release.stream_key
+    if release.generation == 3:  # noqa: PLR2004 - a name, not a number
+        return _streamed(form, formatter) if streams else "whole"
+    if formatter in {"jsonlines", "sse"}:
+        return (
+            "outputs" if release.generation == 1 and formatter == "jsonlines" else _streamed(form, formatter)
+        )
+    if not form.rolling_batch:
+        return _unbatched(form, streams=streams)
+    if release.generation == 1:
+        return "outputs" if form.streams and formatter is None else "pieces"
+    return _streamed(form, formatter) if streams and formatter is None else "whole"
+
+
+def _streamed(form: Format, formatter: str | None) -> Kind:
+    return "events" if formatter == "sse" or (form.tgi_compat and formatter is None) else "lines"
+
+
+def _unbatched(form: Format, *, streams: bool) -> Kind:
+    """Transformers' own loop, which knows no formatters."""
+    if form.streams:
+        return "outputs"
+    return _streamed(form, None) if streams else "array"
