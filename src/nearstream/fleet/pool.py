@@ -98,6 +98,17 @@ class Pool:
                 del self._in_flight[replica.id]
                 self._tell()
 
+    def join(self, endpoint: str, session: str, replica: Replica) -> None:
+        """From now on the session's calls go to this replica, while it lives."""
+        self._sessions[endpoint, session] = replica.id
+        self._sessions.move_to_end((endpoint, session))
+        if len(self._sessions) > SESSIONS_KEPT:
+            self._sessions.popitem(last=False)
+
+    def part(self, endpoint: str, session: str) -> None:
+        """The session is over."""
+        self._sessions.pop((endpoint, session), None)
+
     def mark_broken(self, replica_id: str) -> None:
         """Choose this replica no more until it has been observed ready again."""
         self._broken[replica_id] = self._clock()
@@ -146,7 +157,7 @@ class Pool:
             return None
         replica = self._policy(candidates, session)
         if session is not None:
-            self._keep(endpoint, session, replica)
+            self.join(endpoint, session, replica)
         return replica
 
     def _candidates(self, serving: Serving, variant: str | None) -> list[Candidate]:
@@ -172,12 +183,6 @@ class Pool:
         variants = [variant for variant in serving.endpoint.variants if variant.name in able]
         chosen = by_weight(variants, session, self._random)
         return [one for one in candidates if chosen is not None and one.replica.spec.variant == chosen.name]
-
-    def _keep(self, endpoint: str, session: str, replica: Replica) -> None:
-        self._sessions[endpoint, session] = replica.id
-        self._sessions.move_to_end((endpoint, session))
-        if len(self._sessions) > SESSIONS_KEPT:
-            self._sessions.popitem(last=False)
 
     def _serving(self, endpoint: str) -> Serving:
         serving = self._fleet.endpoints.get(endpoint)

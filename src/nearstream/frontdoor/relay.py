@@ -43,6 +43,7 @@ class Relay:
             raise self._site.timed_out(invocation) from None
         except ReplicaGone:
             raise self._site.broke(invocation) from None
+        self._note_session(invocation.endpoint, lease, upstream.head.headers)
         own = runtime.answer_headers(invocation, lease.variant, upstream.head.headers)
         return web.Response(body=payload, headers={**headers, **own})
 
@@ -73,6 +74,13 @@ class Relay:
         await response.write_eof()
         return response
 
+    def _note_session(self, endpoint: str, lease: Lease, headers: Mapping[str, str]) -> None:
+        """A session lives where the container that opened it does, until that closes it."""
+        if opened := runtime.opened_session(headers):
+            self._pool.join(endpoint, opened, lease.replica)
+        if closed := runtime.closed_session(headers):
+            self._pool.part(endpoint, closed)
+
     @asynccontextmanager
     async def _sent(self, invocation: Invocation, body: bytes) -> AsyncGenerator[tuple[Lease, Connection]]:
         """An answer that a replica began, and the lease it is on. Raises ReplicaGone, AwsError."""
@@ -80,7 +88,7 @@ class Relay:
         for attempt in range(1, ATTEMPTS + 1):
             async with (
                 self._pool.lease(
-                    invocation.endpoint, invocation.variant, invocation.session_id, wait_s=READY_WAIT_S
+                    invocation.endpoint, invocation.variant, invocation.joins, wait_s=READY_WAIT_S
                 ) as lease,
                 AsyncExitStack() as held,
             ):

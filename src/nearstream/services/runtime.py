@@ -12,6 +12,8 @@ from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.invocation import (
     Invocation,
     answer_headers,
+    closed_session,
+    opened_session,
     parse,
     replica_headers,
     stream_headers,
@@ -24,6 +26,8 @@ __all__ = [
     "Site",
     "answer_headers",
     "check_body",
+    "closed_session",
+    "opened_session",
     "parse",
     "replica_headers",
     "stream_broken",

@@ -135,6 +135,17 @@ async def test_a_session_stays_on_its_replica_while_that_lives() -> None:
     assert await site.chosen(session="s") == second
 
 
+async def test_a_session_goes_where_it_was_opened_until_it_is_closed() -> None:
+    site = Site(*(replica(name) for name in "abcdefgh"))
+    async with site.pool.lease("chat") as lease:
+        site.pool.join("chat", "s", lease.replica)
+    assert {await site.chosen(session="s") for _ in range(8)} == {lease.replica.id}
+    site.pool.part("chat", "s")
+    site.pool.part("chat", "s")
+    others = {await site.chosen(session=f"t{number}") for number in range(50)}
+    assert len(others) > 1
+
+
 async def test_a_session_stays_on_its_variant() -> None:
     of = endpoint(variants=(variant("A"), variant("B")))
     site = Site(*(replica(name, of=spec(name)) for name in "AB"), of=of)

@@ -20,6 +20,7 @@ VARIANT_HEADER: Final = "x-Amzn-Invoked-Production-Variant"
 _H: Final = "X-Amzn-SageMaker-"
 _CUSTOM_ATTRIBUTES: Final = _H + "Custom-Attributes"
 _SESSION: Final = _H + "Session-Id"
+_NEW_SESSION: Final = "NEW_SESSION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Invocation:
     target_container: str | None = None
     inference_component: str | None = None
     explanations: str | None = None
+
+    @property
+    def joins(self) -> str | None:
+        """The session that the call belongs to; None also for one that is to open a session."""
+        return None if self.session_id == _NEW_SESSION else self.session_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,16 @@ def answer_headers(invocation: Invocation, variant: str, upstream: Mapping[str, 
         if name in upstream:
             headers[name] = upstream[name]
     return headers
+
+
+def opened_session(upstream: Mapping[str, str]) -> str | None:
+    """The session that a container opened with this answer: `<id>; Expires=<time>`."""
+    return upstream.get(_H + "New-Session-Id", "").partition(";")[0].strip() or None
+
+
+def closed_session(upstream: Mapping[str, str]) -> str | None:
+    """The session that a container closed with this answer."""
+    return upstream.get(_H + "Closed-Session-Id", "").strip() or None
 
 
 def stream_headers(invocation: Invocation, variant: str, upstream: Mapping[str, str]) -> dict[str, str]:

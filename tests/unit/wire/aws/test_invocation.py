@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from nearstream.core.errors import Invalid
-from nearstream.wire.aws import restjson, service
+from nearstream.wire.aws import invocation, restjson, service
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.invocation import Invocation, answer_headers, parse, replica_headers, stream_headers
 
@@ -120,3 +120,15 @@ def test_a_whole_answer_hands_the_containers_session_headers_on():
         "x-Amzn-Invoked-Production-Variant": "v",
         "X-Amzn-SageMaker-New-Session-Id": "s; Expires=2026-01-01T00:00:00Z",
     }
+
+
+def test_a_call_that_opens_a_session_belongs_to_none_yet() -> None:
+    assert Invocation("e", streaming=False, session_id="NEW_SESSION").joins is None
+    assert Invocation("e", streaming=False, session_id="abc").joins == "abc"
+
+
+def test_a_container_tells_which_session_it_opened_or_closed() -> None:
+    opened = {"X-Amzn-SageMaker-New-Session-Id": "abc-1; Expires=2026-11-21T12:00:00Z"}
+    assert invocation.opened_session(opened) == "abc-1"
+    assert invocation.closed_session({"X-Amzn-SageMaker-Closed-Session-Id": "abc-1"}) == "abc-1"
+    assert invocation.opened_session({}) is invocation.closed_session({}) is None
