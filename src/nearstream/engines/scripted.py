@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from array import array
 from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
 
-from nearstream.core.errors import EngineDied, Invalid, NotReady, Overloaded, Unsupported
+from nearstream.core.errors import (
+    Conflict,
+    EngineDied,
+    Invalid,
+    Missing,
+    NotReady,
+    Overloaded,
+    Unsupported,
+    Unusable,
+)
 from nearstream.core.generation import Sampling, Step
+from nearstream.wire.framing import safetensors
 
 ENGINE = "scripted"
-LACKS = frozenset({"typical_p", "watermark", "adapter", "logit_bias", "prefill_logprobs", "grammar"})
+LACKS = frozenset({"typical_p", "watermark", "logit_bias", "prefill_logprobs", "grammar"})
 
 Script = Callable[[Sequence[int], int], int]
 """The next token id, from the prompt and the number of tokens said so far."""
@@ -51,6 +63,7 @@ class ScriptedEngine:
         self._going = asyncio.Event()
         self._going.set()
         self._death: EngineDied | None = None
+        self._adapters: dict[str, Script] = {}
         self.live = 0
         """Requests that generate now."""
         self.waiting = 0
@@ -68,12 +81,13 @@ class ScriptedEngine:
     ) -> AsyncGenerator[Step, None]:
         """Say the script for `prompt`; see `Engine.generate`."""
         self._refuse(prompt, sampling, max_new_tokens)
+        script = self._adapters[sampling.adapter] if sampling.adapter is not None else self._script
         await self._take_place()
         try:
             self.prompts.append(tuple(prompt))
             for said in range(max_new_tokens):
                 await self._turn()
-                token = self._script(prompt, said)
+                token = script(prompt, said)
                 eos = token in sampling.stop_token_ids
                 last = said + 1 == max_new_tokens
                 if on_end is not None and (eos or last):
@@ -84,6 +98,22 @@ class ScriptedEngine:
         finally:
             self.live -= 1
             self._places.release()
+
+    def adapters(self) -> frozenset[str]:
+        """The names of those that were loaded."""
+        return frozenset(self._adapters)
+
+    async def load_adapter(self, name: str, weights: Path) -> None:
+        """An adapter that says the output that the first of its `lora_B` raises most."""
+        if name in self._adapters:
+            raise Conflict(f"an adapter {name!r} is loaded already")
+        self._adapters[name] = words((_loudest(weights),))
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget it; answers under way go on with it."""
+        if name not in self._adapters:
+            raise Missing(f"there is no adapter {name!r}")
+        del self._adapters[name]
 
     async def healthy(self) -> bool:
         """Whether it has not died."""
@@ -118,6 +148,8 @@ class ScriptedEngine:
         for option in sorted(self._lacks):
             if getattr(sampling, option) != _UNASKED[option]:
                 raise Unsupported(option, ENGINE)
+        if sampling.adapter is not None and sampling.adapter not in self._adapters:
+            raise Unsupported("adapter", ENGINE, "no adapter of this name is loaded")
 
     async def _take_place(self) -> None:
         if self._places.locked() and self.waiting >= self._max_waiting:
@@ -136,3 +168,13 @@ class ScriptedEngine:
         await self._going.wait()
         if self._death is not None:
             raise self._death
+
+
+def _loudest(weights: Path) -> int:
+    try:
+        tensors = safetensors.decode(memoryview(weights.read_bytes()))
+    except (OSError, safetensors.Damaged) as error:
+        raise Unusable(f"{weights} cannot be read: {error}") from error
+    first = next(tensor for name, tensor in tensors.items() if name.endswith("lora_B.weight"))
+    numbers = array("f", bytes(first.data))
+    return numbers.index(max(numbers))

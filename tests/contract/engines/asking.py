@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nearstream.core.generation import Sampling, Step
-from nearstream.core.ports import Engine
+from nearstream.core.ports import AdapterHost, Engine
 
 PROMPT = (5, 6, 7, 8, 9, 10)
 LONG = 400
@@ -34,7 +34,7 @@ async def drain(answer) -> None:
         pass
 
 
-class CountingEngine(Engine, Protocol):
+class CountingEngine(Engine, AdapterHost, Protocol):
     """What the suite looks at beside the port."""
 
     @property

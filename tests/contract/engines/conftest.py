@@ -14,6 +14,7 @@ from nearstream.core.errors import Unusable
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.engines.scripted import ScriptedEngine
+from nearstream.models.adapters_base import adaptable_modules
 from nearstream.models.builtin import builtin_path
 
 
@@ -28,6 +29,7 @@ def openvino_settings() -> EngineSettings:
         kv_bytes_per_token=8192,
         kv_cache_bytes=64 << 20,
         context_tokens=1024,
+        adaptable=adaptable_modules(model),
         # Greedy answers are compared token by token; in 16 bits two tokens may tie, and the batch decides.
         properties=(("INFERENCE_PRECISION_HINT", "f32"),),
     )

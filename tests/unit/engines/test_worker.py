@@ -31,20 +31,20 @@ class Counting:
     def busy(self) -> bool:
         return bool(self.said or self.ended)
 
-    def submit(self, frame: Submit) -> None:
-        self.said[frame.id] = 0
+    def take(self, frame: Submit | Cancel) -> None:
+        if isinstance(frame, Submit):
+            self.said[frame.id] = 0
+        else:
+            del self.said[frame.id]
+            self.ended.append(frame.id)
 
-    def cancel(self, request_id: int) -> None:
-        del self.said[request_id]
-        self.ended.append(request_id)
-
-    def step(self) -> Stepped:
+    def step(self) -> list[Stepped]:
         advances = [Advance(held, (), (), "cancelled") for held in self.ended]
         self.ended.clear()
         for held in self.said:
             self.said[held] += 1
             advances.append(Advance(held, (self.said[held],), (0.0,), None))
-        return Stepped(advances)
+        return [Stepped(advances)]
 
 
 @pytest.fixture

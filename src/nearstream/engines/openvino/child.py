@@ -6,11 +6,12 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import cast
 
 from nearstream.core.errors import EngineDied, Unusable
 from nearstream.engines.openvino.frames import (
+    AdapterTried,
     Load,
     Loaded,
     Stepped,
@@ -28,18 +29,23 @@ _END_WAIT_S = 5.0
 class Child(asyncio.Protocol):
     """One worker process. Steps go to `on_step` as they are read, with no task in between."""
 
-    def __init__(self, on_step: Callable[[Stepped], None]) -> None:
+    def __init__(
+        self, on_step: Callable[[Stepped], None], on_adapter: Callable[[AdapterTried], None]
+    ) -> None:
         self._on_step = on_step
+        self._on_adapter = on_adapter
         self._reader = from_worker()
         self._loaded: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         self._process = Process()
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def start(cls, load: Load, on_step: Callable[[Stepped], None]) -> Child:
+    async def start(
+        cls, load: Load, on_step: Callable[[Stepped], None], on_adapter: Callable[[AdapterTried], None]
+    ) -> Child:
         """Start a worker on `load`; it loads while this returns."""
         loop = asyncio.get_running_loop()
-        child = cls(on_step)
+        child = cls(on_step, on_adapter)
         ours, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
@@ -81,6 +87,18 @@ class Child(asyncio.Protocol):
         except EngineDied:
             raise Unusable(f"the model could not be loaded: {await self.ended()}") from None
 
+    async def unless_ended(self, work: Coroutine[None, None, None]) -> None:
+        """Wait for `work` that this worker does. Raises Unusable if it ends meanwhile."""
+        doing, ended = asyncio.ensure_future(work), asyncio.ensure_future(self.ended())
+        try:
+            await asyncio.wait((doing, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise Unusable(f"the adapters could not be loaded again: {ended.result()}")
+            doing.result()
+        finally:
+            doing.cancel()
+            ended.cancel()
+
     async def ended(self) -> str:
         """Wait until the process is gone; why it went, in a few words."""
         return await asyncio.shield(self._process.ended)
@@ -107,6 +125,8 @@ class Child(asyncio.Protocol):
         for frame in self._reader.feed(data):
             if isinstance(frame, Stepped):
                 self._on_step(frame)
+            elif isinstance(frame, AdapterTried):
+                self._on_adapter(frame)
             elif isinstance(frame, Unloadable):
                 self._loaded.set_exception(Unusable(f"the model could not be loaded: {frame.message}"))
             elif not self._loaded.done():

@@ -8,16 +8,18 @@ import sys
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
 from nearstream.core.generation import Sampling, Step
+from nearstream.engines.openvino.adapters import Adapters
 from nearstream.engines.openvino.child import Child
 from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
 from nearstream.engines.openvino.options import options_of, refuse_unsupported
 from nearstream.engines.openvino.properties import cpu_properties
-from nearstream.engines.openvino.requests import Answer, Requests
+from nearstream.engines.openvino.requests import Requests
 from nearstream.engines.openvino.settings import EngineSettings
 
 _STEADY_S = 60.0
@@ -32,6 +34,7 @@ class OpenVINOEngine:
         self._settings = settings
         self._seed = seed
         self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
+        self._adapters = Adapters(self._send)
         self._child: Child | None = None
         self._loaded: Loaded | None = None
         self._closing = asyncio.Event()
@@ -95,35 +98,60 @@ class OpenVINOEngine:
         on_end: Callable[[], None] | None = None,
     ) -> AsyncGenerator[Step, None]:
         """Continue `prompt`; see `Engine.generate`."""
-        answer = self._admit(prompt, sampling, max_new_tokens)
-        answer.on_end = on_end
-        try:
-            while True:
-                step = await answer.steps.get()
-                if not isinstance(step, Step):
-                    raise step
-                yield step
-                if step.finish is not None:
-                    return
-        finally:
-            self._requests.drop(answer)
+        loaded = self._ready()
+        with self._adapters.worn_by(sampling.adapter) as adapter:
+            refuse_unsupported(sampling, grammar=loaded.grammar)
+            self._refuse_unfit(len(prompt), max_new_tokens)
+            options = options_of(sampling, max_new_tokens=max_new_tokens, seed=self._seed())
+            answer = self._requests.add(_little_endian(prompt), options, adapter=adapter)
+            answer.on_end = on_end
+            try:
+                while True:
+                    step = await answer.steps.get()
+                    if not isinstance(step, Step):
+                        raise step
+                    yield step
+                    if step.finish is not None:
+                        return
+            finally:
+                self._requests.drop(answer)
+
+    def adapters(self) -> frozenset[str]:
+        """The adapters that can be asked for."""
+        return self._adapters.names
+
+    async def load_adapter(self, name: str, weights: Path) -> None:
+        """See `AdapterHost.load_adapter`. The first one takes as long as loading the model did."""
+        self._ready()
+        if not self._settings.adaptable:
+            raise Unusable(f"{self._settings.model.name} takes no adapters: its modules have no known names")
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        await self._adapters.load(name, weights)
+        _log.info("adapter loaded", adapter=name, load_s=round(clock() - started, 3))
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `AdapterHost.unload_adapter`."""
+        self._adapters.unload(name)
+        _log.info("adapter unloaded", adapter=name)
 
     async def aclose(self) -> None:
         """End the process; requests that run raise EngineDied."""
         self._closing.set()
         self._loaded = None
-        self._requests.fail(EngineDied("the engine was closed"))
+        self._fail(EngineDied("the engine was closed"))
         if self._child is not None:
             await self._child.end()
 
-    def _admit(self, prompt: Sequence[int], sampling: Sampling, max_new_tokens: int) -> Answer:
-        loaded = self._loaded
-        if loaded is None:
+    def _ready(self) -> Loaded:
+        if self._loaded is None:
             raise NotReady("the engine is being restarted")
-        refuse_unsupported(sampling, grammar=loaded.grammar)
-        self._refuse_unfit(len(prompt), max_new_tokens)
-        options = options_of(sampling, max_new_tokens=max_new_tokens, seed=self._seed())
-        return self._requests.add(_little_endian(prompt), options)
+        return self._loaded
+
+    def _fail(self, error: EngineDied) -> None:
+        """End all that waits for the model's process."""
+        self._requests.fail(error)
+        self._adapters.fail(error)
 
     def _refuse_unfit(self, prompt_tokens: int, max_new_tokens: int) -> None:
         if prompt_tokens < 1 or max_new_tokens < 1:
@@ -149,21 +177,26 @@ class OpenVINOEngine:
             prefix_caching=settings.prefix_caching,
             vocab_size=settings.vocab_size,
             properties=cpu_properties(settings),
+            adaptable=dict(settings.adaptable),
+            adapter_lanes=settings.adapter_lanes,
+            adapter_kv_blocks=settings.adapter_kv_blocks,
         )
-        self._child = child = await Child.start(load, self._requests.advance)
+        self._child = child = await Child.start(load, self._requests.advance, self._adapters.tried)
         try:
-            self._loaded = await child.loaded(timeout_s=settings.start_timeout_s)
+            loaded = await child.loaded(timeout_s=settings.start_timeout_s)
+            await child.unless_ended(self._adapters.load_again())
         except BaseException:
             child.kill()
             await child.end()
             raise
+        self._loaded = loaded
         _log.info(
             "engine ready",
             model=settings.model.name,
             pid=child.pid,
-            load_s=round(self._loaded.load_s, 3),
-            warm_up_s=round(self._loaded.warm_up_s, 3),
-            kv_cache_bytes=self._loaded.kv_cache_bytes,
+            load_s=round(loaded.load_s, 3),
+            warm_up_s=round(loaded.warm_up_s, 3),
+            kv_cache_bytes=loaded.kv_cache_bytes,
             request_tokens=self.request_tokens,
         )
         return child
@@ -178,7 +211,7 @@ class OpenVINOEngine:
             if self._closing.is_set():
                 return
             _log.error("engine died", pid=child.pid, reason=reason)
-            self._requests.fail(EngineDied(f"the engine died: {reason}"))
+            self._fail(EngineDied(f"the engine died: {reason}"))
             if clock() - began > _STEADY_S:
                 delay_s = self._settings.restart_delay_s
             while not await self._closed_within(delay_s):

@@ -1,8 +1,9 @@
 """What the engine and its worker process say to each other: length-prefixed msgpack, a pure codec.
 
 A frame is four bytes of length, big-endian, and one message: an array whose first item tells its type. The
-engine sends one `Load`, then `Submit` and `Cancel`; the worker answers `Loaded` or `Unloadable`, then at
-most one `Stepped` for each step of its batch. Closing the socket ends the worker.
+engine sends one `Load`, then `Submit`, `Cancel`, `LoadAdapter` and `DropAdapter`; the worker answers `Loaded`
+or `Unloadable`, then at most one `Stepped` for each step of its batches, and one `AdapterTried` for each
+adapter. Closing the socket ends the worker.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ FailureKind = Literal["invalid", "overloaded", "failed"]
 
 
 class Load(msgspec.Struct, frozen=True, array_like=True, tag=0):
-    """The model to load. `properties` are the CPU plugin's."""
+    """The model to load. `properties` are the CPU plugin's.
+
+    `adaptable`: the modules that adapters may change, each with its numbers of outputs and inputs. At most
+    `adapter_lanes` adapters answer at the same time, each with `adapter_kv_blocks` of its own.
+    """
 
     model: str
     kv_blocks: int
@@ -27,6 +32,9 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag=0):
     prefix_caching: bool
     vocab_size: int | None
     properties: dict[str, str]
+    adaptable: dict[str, tuple[int, int]] = {}
+    adapter_lanes: int = 1
+    adapter_kv_blocks: int = 64
 
 
 class Options(msgspec.Struct, frozen=True, array_like=True):
@@ -44,14 +52,17 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     seed: int = 0
     json_schema: str | None = None
     regex: str | None = None
+    typical_p: float = 1.0
+    """Below 1 only with a `top_k`, and with neither penalties nor a grammar."""
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """One request. `prompt` holds token ids as little-endian 64-bit integers."""
+    """One request. `prompt` holds token ids as little-endian 64-bit integers; `adapter` 0 is none."""
 
     id: int
     prompt: bytes
     options: Options
+    adapter: int = 0
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -100,8 +111,28 @@ class Stepped(msgspec.Struct, frozen=True, array_like=True, tag=5):
     failures: list[Failure] = []
 
 
-ToWorker = Load | Submit | Cancel
-FromWorker = Loaded | Unloadable | Stepped
+class LoadAdapter(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Load the weights in a safetensors file and generate with them once."""
+
+    id: int
+    weights: str
+
+
+class DropAdapter(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Forget an adapter that no request uses."""
+
+    id: int
+
+
+class AdapterTried(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """An adapter has generated; or it could not be loaded, and why."""
+
+    id: int
+    refusal: str | None = None
+
+
+ToWorker = Load | Submit | Cancel | LoadAdapter | DropAdapter
+FromWorker = Loaded | Unloadable | Stepped | AdapterTried
 Frame = TypeVar("Frame", ToWorker, FromWorker)
 
 

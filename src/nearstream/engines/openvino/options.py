@@ -7,11 +7,21 @@ from collections.abc import Callable
 from nearstream.core.errors import Unsupported
 from nearstream.core.generation import Sampling
 from nearstream.engines.openvino.frames import Options
+from nearstream.engines.openvino.typical import WIDEST
 
 ENGINE = "OpenVINO"
 
 _REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
-    ("typical_p", lambda s: s.typical_p is not None and s.typical_p < 1, "use top_p"),
+    (
+        "typical_p",
+        lambda s: _typical(s) and not (s.do_sample and 0 < (s.top_k or 0) <= WIDEST),
+        f"give it a top_k of at most {WIDEST}, or use top_p instead",
+    ),
+    (
+        "typical_p",
+        lambda s: _typical(s) and (_penalised(s) or s.grammar is not None or s.adapter is not None),
+        "not beside penalties, a grammar or an adapter; use top_p",
+    ),
     ("top_n_tokens", lambda s: s.top_n_tokens > 1, "it computes the log-probability of one token only"),
     (
         "top_n_tokens",
@@ -21,7 +31,6 @@ _REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
     ("prefill_logprobs", lambda s: s.prefill_logprobs, "it computes no log-probabilities of the prompt"),
     ("logit_bias", lambda s: bool(s.logit_bias), ""),
     ("watermark", lambda s: s.watermark, ""),
-    ("adapter", lambda s: s.adapter is not None, "no adapters are loaded"),
 )
 
 
@@ -53,7 +62,17 @@ def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int) -> Options
         seed=sampling.seed if sampling.seed is not None else seed,
         json_schema=grammar.source if grammar and grammar.kind == "json_schema" else None,
         regex=grammar.source if grammar and grammar.kind == "regex" else None,
+        typical_p=_or(sampling.typical_p, 1.0),
     )
+
+
+def _typical(sampling: Sampling) -> bool:
+    return sampling.typical_p is not None and sampling.typical_p < 1
+
+
+def _penalised(sampling: Sampling) -> bool:
+    penalties = sampling.frequency_penalty, sampling.presence_penalty
+    return sampling.repetition_penalty not in {None, 1.0} or any(value for value in penalties)
 
 
 def _or(value: float | None, default: float) -> float:

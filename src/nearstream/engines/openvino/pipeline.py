@@ -1,4 +1,4 @@
-"""The one file that imports openvino_genai: loads a model and steps a batch of requests.
+"""The one file that imports openvino_genai: loads a model and its adapters, and steps a batch of requests.
 
 `ContinuousBatchingPipeline.step()` holds the GIL for its whole length, so this runs in the worker process.
 """
@@ -27,6 +27,8 @@ from nearstream.engines.openvino.frames import (
 )
 from nearstream.engines.openvino.json_grammar import bounded_grammar
 from nearstream.engines.openvino.recovery import Request, split_after_fault
+from nearstream.engines.openvino.typical import chosen
+from nearstream.wire.framing import safetensors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,17 +47,8 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
     Raises RuntimeError with OpenVINO's reason.
     """
     started = time.perf_counter()
-    scheduler = genai.SchedulerConfig()
-    scheduler.num_kv_blocks = wanted.kv_blocks
-    scheduler.max_num_batched_tokens = wanted.max_batched_tokens
-    scheduler.max_num_seqs = wanted.max_seqs
-    scheduler.enable_prefix_caching = wanted.prefix_caching
-    scheduler.dynamic_split_fuse = True
-    properties: dict[str, Any] = dict(wanted.properties)
-    threads = properties.pop("sampler_num_threads", None)
-    if threads is not None:
-        properties["sampler_num_threads"] = int(threads)
-    pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
+    scheduler = _scheduler(wanted, wanted.kv_blocks, prefix_caching=wanted.prefix_caching)
+    pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", _properties(wanted))
     loaded = time.perf_counter()
     batch = Batch(pipeline, vocab_size=wanted.vocab_size)
     batch.submit(Submit(_WARM_UP_ID, np.ones(8, dtype=np.int64).tobytes(), _WARM_UP))
@@ -70,6 +63,59 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
         kv_cache_bytes=pipeline.get_metrics().cache_size_in_bytes,
         grammar=path.suffix == ".gguf" or (path / TOKENIZER_FILE).is_file(),
     )
+
+
+def open_lane(wanted: Load) -> Batch:
+    """The model once more, ready to wear one adapter after another. Raises RuntimeError.
+
+    OpenVINO gives a weight a place for an adapter only if one that changes it is named now: so an adapter of
+    zeros for every one. It keeps the prefixes of prompts by their tokens alone, which is wrong once the
+    adapter changes; so they are not kept.
+    """
+    zeros = {
+        f"base_model.model.{module}.{part}.weight": safetensors.Tensor("F32", shape, bytes(4 * max(shape)))
+        for module, (outputs, inputs) in wanted.adaptable.items()
+        for part, shape in (("lora_A", (1, inputs)), ("lora_B", (outputs, 1)))
+    }
+    file = np.frombuffer(b"".join(safetensors.encode(zeros)), dtype=np.uint8)
+    blank = genai.Adapter(openvino.Tensor(file.copy()))
+    scheduler = _scheduler(wanted, wanted.adapter_kv_blocks, prefix_caching=False)
+    properties = _properties(wanted) | {"adapters": _worn(blank)}
+    try:
+        pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
+    except RuntimeError as error:
+        raise RuntimeError(reason_of(error)) from error
+    return Batch(pipeline, vocab_size=wanted.vocab_size)
+
+
+def read_adapter(weights: str) -> genai.Adapter:
+    """The adapter in a safetensors file. Raises RuntimeError where OpenVINO cannot read it."""
+    try:
+        return genai.Adapter(weights)
+    except RuntimeError as error:
+        raise RuntimeError(reason_of(error)) from error
+
+
+def _worn(adapter: genai.Adapter) -> genai.AdapterConfig:
+    return genai.AdapterConfig([(adapter, 1.0)], genai.AdapterConfig.Mode.MODE_DYNAMIC)
+
+
+def _scheduler(wanted: Load, kv_blocks: int, *, prefix_caching: bool) -> genai.SchedulerConfig:
+    scheduler = genai.SchedulerConfig()
+    scheduler.num_kv_blocks = kv_blocks
+    scheduler.max_num_batched_tokens = wanted.max_batched_tokens
+    scheduler.max_num_seqs = wanted.max_seqs
+    scheduler.enable_prefix_caching = prefix_caching
+    scheduler.dynamic_split_fuse = True
+    return scheduler
+
+
+def _properties(wanted: Load) -> dict[str, Any]:
+    properties: dict[str, Any] = dict(wanted.properties)
+    threads = properties.pop("sampler_num_threads", None)
+    if threads is not None:
+        properties["sampler_num_threads"] = int(threads)
+    return properties
 
 
 class Handle(Protocol):
@@ -102,6 +148,19 @@ class Batch:
         """Whether a step has something to do or to tell."""
         told = self._advances or self._failures
         return bool(self._handles or self._suspects or told or self._pipeline.has_non_finished_requests())
+
+    def wear(self, adapter: genai.Adapter) -> None:
+        """Answer with `adapter` from now on, and generate a token with it. Only while no request is held.
+
+        OpenVINO sets adapters in `generate` alone; those that added requests bring it passes over in silence.
+        Raises RuntimeError.
+        """
+        config = _config(Options(max_new_tokens=1))
+        config.adapters = _worn(adapter)
+        try:
+            self._pipeline.generate([openvino.Tensor(np.ones((1, 1), dtype=np.int64))], [config])
+        except RuntimeError as error:
+            raise RuntimeError(reason_of(error)) from error
 
     def submit(self, frame: Submit) -> None:
         """Take a request on; one that cannot be is told of by the next step."""
@@ -143,6 +202,9 @@ class Batch:
         return stepped
 
     def _read(self, request: Request, handle: Handle) -> None:
+        if request.options.typical_p < 1:
+            self._read_candidates(request, handle)
+            return
         ending: Ending | None = None
         while handle.can_read():
             for output in handle.read().values():
@@ -159,6 +221,21 @@ class Batch:
                     )
         if ending is not None:
             del self._handles[request.id]
+        elif handle.get_status() == genai.GenerationStatus.IGNORED:
+            self._fail(request, "overloaded", "the KV cache has no room left for this request")
+
+    def _read_candidates(self, request: Request, handle: Handle) -> None:
+        """Choose the next token of a request that goes one at a time, and send it on its way again."""
+        if handle.can_read():
+            outputs = handle.read().values()
+            logprobs = {output.generated_ids[0]: output.generated_log_probs[0] for output in outputs}
+            token = chosen(logprobs, request.options, position=request.made)
+            request.take([token])
+            ending = request.ending
+            self._advances.append(Advance(request.id, (token,), (logprobs[token],), ending))
+            del self._handles[request.id]
+            if ending is None:
+                self._add(request)
         elif handle.get_status() == genai.GenerationStatus.IGNORED:
             self._fail(request, "overloaded", "the KV cache has no room left for this request")
 
@@ -228,7 +305,20 @@ _ENDINGS: dict[int, Ending] = {
 }
 
 
+def _candidates_config(options: Options) -> genai.GenerationConfig:
+    """A beam search of one token: its results are the `top_k` likeliest; see `typical`."""
+    config = genai.GenerationConfig()
+    config.max_new_tokens = 1
+    config.logprobs = 1
+    config.ignore_eos = True
+    config.num_beams = config.num_return_sequences = options.top_k
+    config.validate()
+    return config
+
+
 def _config(options: Options) -> genai.GenerationConfig:
+    if options.typical_p < 1:
+        return _candidates_config(options)
     config = genai.GenerationConfig()
     config.max_new_tokens = options.max_new_tokens
     config.logprobs = 1

@@ -64,13 +64,13 @@ class Requests:
         """How many are in line."""
         return len(self._waiting)
 
-    def add(self, prompt: bytes, options: Options) -> Answer:
+    def add(self, prompt: bytes, options: Options, *, adapter: int = 0) -> Answer:
         """Send a request to the worker, or put it in line. Raises Overloaded when the line is full."""
         if self.running >= self._max_seqs and self.waiting >= self._max_waiting:
             raise Overloaded(
                 f"{self.running} requests run and {self.waiting} wait, which is all that is allowed"
             )
-        answer = Answer(Submit(next(self._ids), prompt, options))
+        answer = Answer(Submit(next(self._ids), prompt, options, adapter))
         self._waiting.append(answer)
         self._fill()
         return answer

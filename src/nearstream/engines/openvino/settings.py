@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,9 @@ class EngineSettings:
 
     `model` is a folder with openvino_model.xml, or a GGUF file. `kv_bytes_per_token`, `context_tokens` and
     `vocab_size` describe the model where known. `max_seqs` requests run together, `max_waiting` more queue.
-    `threads` None: one for each core. `properties` go to OpenVINO's CPU plugin as they are.
+    `threads` None: one for each core. `properties` go to OpenVINO's CPU plugin as they are. `adaptable` names
+    the modules that adapters may change, each with its numbers of outputs and inputs; at most `adapter_lanes`
+    adapters answer at the same time, each for about as much memory as the model's weights take.
     """
 
     model: Path
@@ -49,6 +52,8 @@ class EngineSettings:
     threads: int | None = None
     prefix_caching: bool = True
     properties: tuple[tuple[str, str], ...] = ()
+    adaptable: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    adapter_lanes: int = 1
     start_timeout_s: float = 900.0
     restart_delay_s: float = 0.2
     max_restart_delay_s: float = 30.0
@@ -61,6 +66,11 @@ class EngineSettings:
         if self.context_tokens is None:
             return blocks
         return min(blocks, self.max_seqs * (-(-self.context_tokens // KV_BLOCK_TOKENS) + 1))
+
+    @property
+    def adapter_kv_blocks(self) -> int:
+        """Blocks of one lane for adapters: a quarter of the model's, and enough for the longest request."""
+        return min(self.kv_blocks, max(self.kv_blocks // 4, -(-self.request_tokens // KV_BLOCK_TOKENS) + 1))
 
     @property
     def request_tokens(self) -> int:

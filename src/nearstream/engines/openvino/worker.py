@@ -1,6 +1,6 @@
 """The engine's child process: `python -m nearstream.engines.openvino.worker FD`.
 
-Reads requests from the socket between steps, steps the batch, writes one frame a step. Ends when the socket
+Reads requests from the socket between steps, steps the batches, writes what came of it. Ends when the socket
 closes, so it never outlives the process that started it.
 """
 
@@ -11,34 +11,33 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from nearstream.engines.openvino.frames import (
-    Cancel,
     FrameReader,
+    FromWorker,
     Load,
-    Stepped,
-    Submit,
     ToWorker,
     Unloadable,
     encode,
     to_worker,
 )
+from nearstream.engines.openvino.lanes import Lanes
 
 _READ_BYTES = 1 << 20
 
 
 class Steppable(Protocol):
-    """What the loop drives: pipeline.Batch, or a fake."""
+    """What the loop drives: Lanes, or a fake."""
 
     @property
     def busy(self) -> bool: ...
 
-    def submit(self, frame: Submit) -> None: ...
+    def take(self, frame: ToWorker) -> None: ...
 
-    def cancel(self, request_id: int) -> None: ...
-
-    def step(self) -> Stepped: ...
+    def step(self) -> Sequence[FromWorker]: ...
 
 
 class Inbox:
@@ -68,14 +67,10 @@ def serve(sock: socket.socket, inbox: Inbox, batch: Steppable) -> None:
     """Step while there is work, wait while there is none. Raises EOFError when the socket is closed."""
     while True:
         for frame in inbox.read(wait=not batch.busy):
-            if isinstance(frame, Submit):
-                batch.submit(frame)
-            elif isinstance(frame, Cancel):
-                batch.cancel(frame.id)
+            batch.take(frame)
         if batch.busy:
-            stepped = batch.step()
-            if stepped.advances or stepped.failures:
-                sock.sendall(encode(stepped))
+            for told in batch.step():
+                sock.sendall(encode(told))
 
 
 def run(sock: socket.socket) -> None:
@@ -92,7 +87,8 @@ def run(sock: socket.socket) -> None:
         sock.sendall(encode(Unloadable(pipeline.reason_of(error))))
         return
     sock.sendall(encode(loaded))
-    serve(sock, inbox, batch)
+    adapted = partial(pipeline.open_lane, first)
+    serve(sock, inbox, Lanes(batch, adapted, pipeline.read_adapter, most=first.adapter_lanes))
 
 
 def main() -> None:

@@ -1,0 +1,127 @@
+"""What an engine promises that hosts adapters: each answer has its own, whatever runs beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, first_step, ids, until
+from tests.lora import saying, write_safetensors
+
+from nearstream.core.errors import Conflict, Missing, Unsupported, Unusable
+from nearstream.core.generation import Sampling
+
+PARROT, OWL = Sampling(adapter="parrot"), Sampling(adapter="owl")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Of an adapter that says 77 and of one that says 99."""
+    return [write_safetensors(tmp_path / f"{token}.safetensors", saying(token)) for token in (77, 99)]
+
+
+async def test_an_answer_with_an_adapter_is_another_and_without_it_the_same(open_engine, weights):
+    async with open_engine() as engine:
+        plain = ids(await collect(engine))
+        await engine.load_adapter("parrot", weights[0])
+        assert engine.adapters() == {"parrot"}
+        assert ids(await collect(engine, sampling=PARROT)) == [77] * 12
+        assert ids(await collect(engine)) == plain
+
+
+async def test_answers_at_once_have_their_own_adapter_each(open_engine, weights):
+    async with open_engine() as engine:
+        plain = ids(await collect(engine))
+        await engine.load_adapter("parrot", weights[0])
+        await engine.load_adapter("owl", weights[1])
+        asked = [Sampling(), PARROT, OWL, PARROT, Sampling(), OWL]
+        answers = await asyncio.gather(*(collect(engine, sampling=sampling) for sampling in asked))
+        said = {None: plain, "parrot": [77] * 12, "owl": [99] * 12}
+        assert [ids(steps) for steps in answers] == [said[sampling.adapter] for sampling in asked]
+
+
+async def test_the_base_model_answers_while_an_adapter_does(open_engine, weights):
+    async with open_engine() as engine:
+        await engine.load_adapter("parrot", weights[0])
+        async with aclosing(engine.generate(PROMPT, PARROT, max_new_tokens=LONG)) as long:
+            await first_step(long)
+            await collect(engine)
+            assert engine.live == 1
+
+
+async def test_an_adapter_comes_and_goes_under_traffic(open_engine, weights):
+    async with open_engine() as engine:
+        plain = ids(await collect(engine, max_new_tokens=LONG))
+        running = [asyncio.ensure_future(collect(engine, max_new_tokens=LONG)) for _ in range(3)]
+        await engine.load_adapter("parrot", weights[0])
+        assert ids(await collect(engine, sampling=PARROT)) == [77] * 12
+        await engine.unload_adapter("parrot")
+        assert [ids(await answer) for answer in running] == [plain] * 3
+        with pytest.raises(Unsupported):
+            await collect(engine, sampling=PARROT)
+
+
+async def test_an_adapter_unloaded_in_use_ends_its_answers_and_its_name_is_free(open_engine, weights):
+    async with open_engine() as engine:
+        await engine.load_adapter("parrot", weights[0])
+        used = asyncio.ensure_future(collect(engine, sampling=PARROT, max_new_tokens=LONG))
+        await until(lambda: engine.live == 1)
+        await engine.unload_adapter("parrot")
+        assert engine.adapters() == frozenset()
+        await engine.load_adapter("parrot", weights[1])
+        assert ids(await collect(engine, sampling=PARROT)) == [99] * 12
+        assert ids(await used) == [77] * LONG
+
+
+async def test_a_name_is_given_once_and_taken_once(open_engine, weights):
+    async with open_engine() as engine:
+        await engine.load_adapter("parrot", weights[0])
+        with pytest.raises(Conflict, match="parrot"):
+            await engine.load_adapter("parrot", weights[1])
+        await engine.unload_adapter("parrot")
+        with pytest.raises(Missing, match="parrot"):
+            await engine.unload_adapter("parrot")
+
+
+async def test_weights_that_are_not_there_are_unusable_and_the_engine_serves_on(open_engine, tmp_path):
+    async with open_engine() as engine:
+        plain = ids(await collect(engine))
+        with pytest.raises(Unusable):
+            await engine.load_adapter("parrot", tmp_path / "nothing.safetensors")
+        assert engine.adapters() == frozenset()
+        assert ids(await collect(engine)) == plain
+
+
+async def test_an_answer_that_waits_for_another_adapters_turn_can_be_left(open_engine, weights):
+    async with open_engine(Limits(max_seqs=4)) as engine:
+        await engine.load_adapter("parrot", weights[0])
+        await engine.load_adapter("owl", weights[1])
+        long = engine.generate(PROMPT, PARROT, max_new_tokens=LONG)
+        await first_step(long)
+        waiting = asyncio.ensure_future(collect(engine, sampling=OWL, max_new_tokens=LONG))
+        await until(lambda: engine.live == 2)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await until(lambda: engine.live == 1)
+        await long.aclose()
+        assert ids(await collect(engine, sampling=OWL)) == [99] * 12
+
+
+async def test_every_adapter_has_its_turn_while_others_keep_coming(open_engine, weights):
+    async with open_engine() as engine:
+        await engine.load_adapter("parrot", weights[0])
+        await engine.load_adapter("owl", weights[1])
+        stop = asyncio.Event()
+
+        async def chatter() -> None:
+            while not stop.is_set():
+                await collect(engine, sampling=PARROT, max_new_tokens=40)
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(chatter())
+            await until(lambda: engine.live == 3)
+            async with asyncio.timeout(20):
+                assert ids(await collect(engine, sampling=OWL)) == [99] * 12
+            stop.set()
