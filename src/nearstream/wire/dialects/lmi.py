@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nearstream.core.errors import BatchTooLarge, Invalid, NearstreamError
+import msgspec
+
+from nearstream.core.errors import BatchTooLarge, Invalid, Misshapen, NearstreamError
 from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects import lmi_bodies, refusals
@@ -15,24 +17,46 @@ from nearstream.wire.dialects.dialect import Draft, Refusal
 from nearstream.wire.dialects.hf import decode
 from nearstream.wire.dialects.lmi_answers import LineEncoder, WholeEncoder
 from nearstream.wire.dialects.lmi_bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
+from nearstream.wire.dialects.lmi_chat import JSON_LINES, chat_encoder, read_chat, read_completion
 from nearstream.wire.dialects.lmi_fragments import Shape
-from nearstream.wire.dialects.lmi_kinds import Kind, chosen
+from nearstream.wire.dialects.lmi_kinds import WHOLE, Kind, chosen
 from nearstream.wire.dialects.lmi_pieces import OutputsEncoder, PieceEncoder
 from nearstream.wire.dialects.lmi_refusals import LmiWording
 from nearstream.wire.dialects.lmi_terms import LmiTerms
+from nearstream.wire.dialects.openai_fragments import Form
 from nearstream.wire.framing import sse
 
 _CONTENT_TYPES: dict[Kind, str] = {
-    "outputs": "application/jsonlines",
-    "lines": "application/jsonlines",
+    "outputs": JSON_LINES,
+    "lines": JSON_LINES,
     "events": sse.CONTENT_TYPE,
+    "chat_lines": JSON_LINES,
+    "chat_events": sse.CONTENT_TYPE,
 }
+ABSENT = msgspec.Raw()
 # What the engine calls otherwise.
 _NAMES = {"prefill_logprobs": "decoder_input_details", "adapter": "adapters"}
 
 
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one kind of body from another; whoever reads that kind looks into it."""
+
+    prompt: msgspec.Raw = ABSENT
+    inputs: msgspec.Raw = ABSENT
+    messages: msgspec.Raw = ABSENT
+
+
 def read(body: bytes, terms: LmiTerms) -> Draft:
-    """Raises Malformed or Misshapen."""
+    """Conversations are read since 0.27, completions since 0.35. Raises Malformed or Misshapen."""
+    keys, release = decode(body, Keys), terms.release
+    if release.by_body:
+        if keys.prompt != ABSENT:
+            return read_completion(body, terms)
+        if keys.inputs == keys.messages == ABSENT:
+            raise Misshapen("invalid payload. must contain prompt, inputs, or messages")
+    chats = release.stream_key and keys.messages != ABSENT
+    if chats and (keys.inputs == ABSENT or not release.by_body):
+        return read_chat(body, terms)
     return LmiDraft(decode(body, LmiBody), terms)
 
 
@@ -108,7 +132,7 @@ class LmiExchange:
 
     @property
     def stream(self) -> bool:
-        return self.kind not in {"whole", "array"}
+        return self.kind not in WHOLE
 
     @property
     def content_type(self) -> str:
@@ -137,4 +161,7 @@ class LmiExchange:
             return OutputsEncoder(self.shape)
         if self.kind in {"lines", "events"}:
             return LineEncoder(self.shape, events=self.kind == "events")
+        if self.kind.startswith("chat"):
+            form = Form(chat=True, choices=len(self.requests))
+            return chat_encoder(self.kind, form, identity, self.terms.release)
         return WholeEncoder(self.shape, array=self.kind == "array" or self.shape.tgi)

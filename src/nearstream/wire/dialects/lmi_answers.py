@@ -28,14 +28,12 @@ class LineEncoder:
         self._tail = b"\n\n" if events else b"\n"
         self._texts = [[beginning] for beginning in shape.beginnings()]
 
-    def feed(self, delta: Delta) -> bytes:
+    def feed(self, delta: Delta) -> tuple[bytes, ...]:
         index, finish = delta.index, delta.finish
         if finish is None:
-            return b"".join([self._line(token, index) for token in delta.tokens])
+            return tuple([self._line(token, index) for token in delta.tokens])
         *before, last = delta.tokens or (NO_TOKEN,)
-        lines = [self._line(token, index) for token in before]
-        lines.append(self._line(last, index, finish))
-        return b"".join(lines)
+        return (*[self._line(token, index) for token in before], self._line(last, index, finish))
 
     def fail(self, error: NearstreamError) -> bytes:
         shape = self._shape

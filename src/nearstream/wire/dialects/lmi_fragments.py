@@ -22,6 +22,10 @@ _REASONS = {"length": b'"length"', "eos": b'"eos_token"', "stop": b'"stop_sequen
 _LATER_REASONS = {"length": b'"length"', "eos": b'"stop"', "stop": b'"stop"'}
 
 
+def reason(finish: Finish, release: LmiRelease) -> bytes:
+    return (_LATER_REASONS if release.generation == 3 else _REASONS)[finish.reason]  # noqa: PLR2004
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Which of LMI's answers to give to `inputs`."""
@@ -51,23 +55,19 @@ def written(token: Token, shape: Shape) -> bytes:
     """One token as an object."""
     plain = b'{"id": %d, "text": %b, ' % (token.id, encode(spoken(token)))
     if shape.later:
-        return b'%b"logprob": %b}' % (plain, _number(token.logprob))
+        return b'%b"logprob": %b}' % (plain, number(token.logprob))
     if shape.tgi:
         special = b"true" if token.special else b"false"
-        return b'%b"logprob": %b, "special": %b}' % (plain, _number(token.logprob), special)
+        return b'%b"logprob": %b, "special": %b}' % (plain, number(token.logprob), special)
     mark = b', "special_token": true' if token.special else b""
-    return b'%b"log_prob": %b%b}' % (plain, _number(token.logprob), mark)
-
-
-def reason(finish: Finish, shape: Shape) -> bytes:
-    return (_LATER_REASONS if shape.later else _REASONS)[finish.reason]
+    return b'%b"log_prob": %b%b}' % (plain, number(token.logprob), mark)
 
 
 def stream_details(finish: Finish, shape: Shape, index: int) -> bytes:
     """What the last line of a stream says of the whole."""
     if shape.later:
         return b'{"finish_reason": %b, "seed": %b, "generated_tokens": %d, "input_length": %d}' % (
-            reason(finish, shape),
+            reason(finish, shape.release),
             encode(finish.seed),
             finish.generated_tokens,
             finish.prompt_tokens,
@@ -80,7 +80,7 @@ def whole_details(finish: Finish, tokens: Sequence[Token], shape: Shape, index: 
     listed = b", ".join([written(token, shape) for token in tokens])
     if shape.later:
         return b'{"finish_reason": %b, "generated_tokens": %d, "seed": %b, "prefill": [], "tokens": [%b]}' % (
-            reason(finish, shape),
+            reason(finish, shape.release),
             finish.generated_tokens,
             encode(finish.seed),
             listed,
@@ -90,12 +90,12 @@ def whole_details(finish: Finish, tokens: Sequence[Token], shape: Shape, index: 
 
 def _counted(finish: Finish, shape: Shape, index: int) -> bytes:
     return b'"finish_reason": %b, "generated_tokens": %d, "inputs": %b' % (
-        reason(finish, shape),
+        reason(finish, shape.release),
         finish.generated_tokens,
         encode(shape.inputs[index]),
     )
 
 
-def _number(logprob: float | None) -> bytes:
+def number(logprob: float | None) -> bytes:
     """Engines compute in single precision; more digits would be noise."""
     return b"null" if logprob is None else repr(float(f"{logprob:.8g}")).encode()

@@ -10,7 +10,19 @@ from typing import Literal
 
 from nearstream.wire.dialects.lmi_terms import Format, LmiTerms
 
-Kind = Literal["pieces", "outputs", "lines", "events", "whole", "array"]
+Kind = Literal[
+    "pieces", "outputs", "lines", "events", "whole", "array", "chat_lines", "chat_events", "chat_whole"
+]
+WHOLE: frozenset[Kind] = frozenset({"whole", "array", "chat_whole"})
+# What streams, or does not, whatever the caller asks for.
+_FORMATTERS: dict[str | None, Kind] = {
+    "jsonlines": "lines",
+    "sse": "events",
+    "json_chat": "chat_whole",
+    "jsonlines_chat": "chat_lines",
+    "sse_chat": "chat_events",
+}
+_FIRST: dict[str | None, Kind] = {"jsonlines": "outputs", "sse": "events"}
 
 
 def chosen(terms: LmiTerms, asked: str | None, *, streams: bool) -> Kind:
@@ -19,10 +31,9 @@ def chosen(terms: LmiTerms, asked: str | None, *, streams: bool) -> Kind:
     formatter, streams = asked or form.formatter, streams and release.stream_key
     if release.generation == 3:  # noqa: PLR2004 - a name, not a number
         return _streamed(form, formatter) if streams else "whole"
-    if formatter in {"jsonlines", "sse"}:
-        return (
-            "outputs" if release.generation == 1 and formatter == "jsonlines" else _streamed(form, formatter)
-        )
+    settled = (_FIRST if release.generation == 1 else _FORMATTERS).get(formatter)
+    if settled is not None:
+        return settled
     if not form.rolling_batch:
         return _unbatched(form, streams=streams)
     if release.generation == 1:

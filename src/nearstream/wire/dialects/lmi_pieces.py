@@ -51,10 +51,10 @@ class OutputsEncoder:
         self._heads = [b'{"outputs": [' + b'"", ' * index for index in range(count)]
         self._ends = [b', ""' * (count - index - 1) + b"]}\n" for index in range(count)]
 
-    def feed(self, delta: Delta) -> bytes:
+    def feed(self, delta: Delta) -> tuple[bytes, ...]:
         index = delta.index
         tokens = delta.tokens or ((NO_TOKEN,) if self._beginnings[index] else ())
-        return b"".join([self._line(spoken(token), index) for token in tokens])
+        return tuple([self._line(spoken(token), index) for token in tokens])
 
     def fail(self, error: NearstreamError) -> bytes:
         return failure(error, self._shape.release) + b"\n"

@@ -84,6 +84,8 @@ def failure(error: NearstreamError, release: LmiRelease) -> bytes:
 
 
 def _told(error: NearstreamError, release: LmiRelease) -> str:
+    if isinstance(error, Malformed) and release.by_body:
+        return f"Input parsing failed: {error}"
     if isinstance(error, Malformed) and release.stream_key:
         return f"Input Parsing failed. Ensure that the request payload is valid. {error}"
     return str(error) or type(error).__name__

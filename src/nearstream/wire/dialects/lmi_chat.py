@@ -1,0 +1,211 @@
+"""Conversations as LMI has them: chunks a line each in 0.27 to 0.34, and OpenAI's own bodies since 0.35.
+
+DJL Serving sends its chunks as JSON lines; OpenAI's clients read server-sent events only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nearstream.core.errors import NearstreamError
+from nearstream.core.generation import Delta, Finish, GenerationRequest, Token
+from nearstream.core.ports import Encoder, Identity, Payload, Settled
+from nearstream.wire.dialects import openai, refusals
+from nearstream.wire.dialects.dialect import Refusal
+from nearstream.wire.dialects.lmi_fragments import NO_TOKEN, encode, number, reason, spoken
+from nearstream.wire.dialects.lmi_kinds import WHOLE, Kind
+from nearstream.wire.dialects.lmi_refusals import FAILED, LmiWording
+from nearstream.wire.dialects.lmi_terms import LmiRelease, LmiTerms
+from nearstream.wire.dialects.openai import OpenAIDraft, OpenAIExchange
+from nearstream.wire.dialects.openai_fragments import DONE, Form, Tally
+from nearstream.wire.framing import sse
+
+JSON_LINES = "application/jsonlines"
+
+
+def read_chat(body: bytes, terms: LmiTerms) -> LmiOpenAIDraft:
+    """Raises Malformed or Misshapen."""
+    return LmiOpenAIDraft(openai.read_chat(body, terms.tgi), terms)
+
+
+def read_completion(body: bytes, terms: LmiTerms) -> LmiOpenAIDraft:
+    """Raises Malformed or Misshapen."""
+    return LmiOpenAIDraft(openai.read_completion(body, terms.tgi), terms)
+
+
+@dataclass(frozen=True, slots=True)
+class LmiOpenAIDraft:
+    """One of OpenAI's bodies as it came to an LMI container, before its rules are checked."""
+
+    told: OpenAIDraft
+    terms: LmiTerms
+
+    def exchange(self) -> LmiOpenAIExchange:
+        return LmiOpenAIExchange(self.told.exchange(), self._kind(), self.terms.release)
+
+    def refusal(self, error: NearstreamError) -> Refusal:
+        """With a status, also where a stream was asked for: nothing of it was sent yet."""
+        named = refusals.renamed(error, self.told.names)
+        return LmiWording(self.terms.release, self.terms.model).refusal(named)
+
+    def _kind(self) -> Kind:
+        form = self.terms.form
+        if not self.told.stream:
+            return "chat_whole"
+        if self.terms.release.by_body:
+            return "chat_lines" if form.chat_as_lines else "chat_events"
+        return "chat_events" if form.formatter == "sse_chat" else "chat_lines"
+
+
+@dataclass(frozen=True, slots=True)
+class LmiOpenAIExchange:
+    """One conversation or completion that keeps the rules."""
+
+    told: OpenAIExchange
+    kind: Kind
+    release: LmiRelease
+
+    @property
+    def requests(self) -> tuple[GenerationRequest, ...]:
+        return self.told.requests
+
+    @property
+    def stream(self) -> bool:
+        return self.kind not in WHOLE
+
+    @property
+    def content_type(self) -> str:
+        return JSON_LINES if self.kind == "chat_lines" else self.told.content_type
+
+    @property
+    def pulse(self) -> bytes:
+        return b""
+
+    def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
+        return self.told.settle(request, prompt_tokens=prompt_tokens)
+
+    def encoder(self, identity: Identity) -> Encoder:
+        if not self.release.by_body and not self.told.form.tools:
+            return chat_encoder(self.kind, self.told.form, identity, self.release)
+        told = self.told.encoder(identity)
+        return LinesEncoder(told) if self.kind == "chat_lines" else told
+
+
+def chat_encoder(kind: Kind, form: Form, identity: Identity, release: LmiRelease) -> Encoder:
+    """Chat objects as 0.27 to 0.34 made them."""
+    if kind == "chat_whole":
+        return ChatWholeEncoder(form, identity, release)
+    return ChatPieceEncoder(form, identity, release, events=kind == "chat_events")
+
+
+class LinesEncoder:
+    """What another encoder says in events, said in JSON lines."""
+
+    def __init__(self, told: Encoder) -> None:
+        self._told = told
+
+    def feed(self, delta: Delta) -> tuple[bytes, ...]:
+        return tuple(_lines(self._told.feed(delta)))
+
+    def fail(self, error: NearstreamError) -> tuple[bytes, ...]:
+        return tuple(_lines(self._told.fail(error)))
+
+
+class ChatPieceEncoder:
+    """A chunk for each token; the first of each choice names the role, the last one why it ended."""
+
+    def __init__(self, form: Form, identity: Identity, release: LmiRelease, *, events: bool) -> None:
+        self._form = form
+        self._release = release
+        self._head = (sse.field() if events else b"") + _opening("chat.completion.chunk", identity)
+        self._tail = b"\n\n" if events else b"\n"
+        self._done = (DONE,) if events else ()
+        self._roles = [b', "role": "assistant"'] * form.choices
+        self._left = form.choices
+
+    def feed(self, delta: Delta) -> tuple[bytes, ...]:
+        index, finish = delta.index, delta.finish
+        if finish is None:
+            return tuple([self._chunk(index, token, b"null") for token in delta.tokens])
+        *before, last = delta.tokens or (NO_TOKEN,)
+        chunks = [self._chunk(index, token, b"null") for token in before]
+        chunks.append(self._chunk(index, last, reason(finish, self._release)))
+        self._left -= 1
+        return (*chunks, *(() if self._left else self._done))
+
+    def fail(self, error: NearstreamError) -> tuple[bytes, ...]:
+        told = encode(str(error))
+        failed = b', "error": {"message": %b, "code": %d}' % (told, FAILED)
+        return (self._chunk(0, NO_TOKEN, b'"error"', failed), *self._done)
+
+    def _chunk(self, index: int, token: Token, ended: bytes, failed: bytes = b"") -> bytes:
+        role, self._roles[index] = self._roles[index], b""
+        logprobs = b'{"content": [%b]}' % _logprob(token) if self._form.logprobs and not failed else b"null"
+        return (
+            b'%b, "choices": [{"index": %d, "delta": {"content": %b%b}, "logprobs": %b, '
+            b'"finish_reason": %b}]%b}%b'
+        ) % (self._head, index, encode(spoken(token)), role, logprobs, ended, failed, self._tail)
+
+
+class ChatWholeEncoder:
+    """Says nothing until every choice is complete."""
+
+    def __init__(self, form: Form, identity: Identity, release: LmiRelease) -> None:
+        self._form = form
+        self._release = release
+        self._opening = _opening("chat.completion", identity)
+        self._tokens: list[list[Token]] = [[] for _ in range(form.choices)]
+        self._reasons = [b""] * form.choices
+        self._tally = Tally(form)
+
+    def feed(self, delta: Delta) -> bytes:
+        index, finish = delta.index, delta.finish
+        self._tokens[index] += delta.tokens
+        if finish is None or not self._ended(index, finish):
+            return b""
+        choices = b", ".join([self._choice(index) for index in range(self._form.choices)])
+        usage = json.dumps(json.loads(self._tally.usage)).encode()
+        return b'%b, "choices": [%b], "usage": %b}\n' % (self._opening, choices, usage)
+
+    def fail(self, error: NearstreamError) -> bytes:
+        return LmiWording(self._release).refusal(error).body
+
+    def _ended(self, index: int, finish: Finish) -> bool:
+        self._reasons[index] = reason(finish, self._release)
+        return self._tally.ended(index, finish)
+
+    def _choice(self, index: int) -> bytes:
+        tokens = self._tokens[index]
+        logprobs = b"null"
+        if self._form.logprobs:
+            logprobs = b'{"content": [%b]}' % b", ".join([_logprob(token) for token in tokens])
+        return (
+            b'{"index": %d, "message": {"role": "assistant", "content": %b}, "logprobs": %b, '
+            b'"finish_reason": %b}'
+        ) % (index, encode("".join([spoken(token) for token in tokens])), logprobs, self._reasons[index])
+
+
+def _opening(kind: str, identity: Identity) -> bytes:
+    """What every object begins with, without its closing brace."""
+    return b'{"id": %b, "object": %b, "created": %d' % (
+        encode(f"chatcmpl-{identity.id}"),
+        encode(kind),
+        identity.created,
+    )
+
+
+def _logprob(token: Token) -> bytes:
+    """The chosen token is its own one alternative, as in DJL Serving."""
+    text = spoken(token)
+    octets = json.dumps(list(text.encode()) if text else None).encode()
+    told = b'"token": %b, "logprob": %b, "bytes": %b' % (encode(text), number(token.logprob), octets)
+    return b'{%b, "top_logprobs": [{%b}]}' % (told, told)
+
+
+def _lines(payload: Payload) -> Iterator[bytes]:
+    whole = payload if isinstance(payload, bytes) else b"".join(payload)
+    for event in sse.split(whole):
+        if event != DONE:
+            yield event.removeprefix(sse.field())[:-1]
