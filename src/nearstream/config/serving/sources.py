@@ -1,0 +1,111 @@
+"""Where settings of DJL Serving come from: the model's files over the environment over the server's file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearstream.config.serving import properties
+from nearstream.config.serving.keys import OPTION, SHORT_FORMS, cased
+from nearstream.core.errors import Unusable
+
+SERVING_PROPERTIES = "serving.properties"
+SERVER_PROPERTIES = "config.properties"
+_OF_MODEL, _VARIABLES_OF_MODELS, _VARIABLES_OF_SERVERS, _SHORT_VARIABLES, _OF_SERVER = range(5)
+_OPTION, _SERVER, _ARGUMENT = "OPTION_", "SERVING_", "ARGS_"
+_MODEL_FILES = (SERVING_PROPERTIES, "model.py", "config.json")
+# SERVING_LOAD_MODELS=name:version:engine=url, with brackets or without
+_ENGINE_TO_LOAD = re.compile(r"\[?[^:=,]*:[^:=,]*:(\w+)[:=\]]")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A setting as it was given; `source` is a file and line, or a variable. A lower `rank` is stronger."""
+
+    name: str
+    value: str
+    source: str
+    rank: tuple[int, int]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """In the order that a reader sees: files by their lines."""
+        return self.rank[0], abs(self.rank[1])
+
+    @property
+    def of_the_model(self) -> bool:
+        """Whether it was said of the model, and not of its server."""
+        return self.rank[0] <= _VARIABLES_OF_MODELS
+
+
+def model_directory(directory: Path) -> Path:
+    """`directory`, or the only folder in it where that holds the model. Raises Unusable."""
+    if not directory.is_dir():
+        raise Unusable(f"{directory} is no folder; a folder with {SERVING_PROPERTIES} or a model is wanted.")
+    if any((directory / name).is_file() for name in _MODEL_FILES):
+        return directory
+    folders = [path for path in sorted(directory.iterdir()) if path.is_dir() and path.name[0] not in "._"]
+    told = [path for path in folders if (path / SERVING_PROPERTIES).is_file()]
+    if len(told) > 1:
+        names = ", ".join(path.name for path in told)
+        raise Unusable(f"{directory} has {SERVING_PROPERTIES} in {names}; one folder of them is wanted.")
+    if told:
+        return told[0]
+    bare = len(folders) == 1 and any((folders[0] / name).is_file() for name in _MODEL_FILES)
+    return folders[0] if bare else directory
+
+
+def given(directory: Path | None, environ: Mapping[str, str]) -> list[Given]:
+    """All settings, the strongest first."""
+    found = list(_variables(environ))
+    if directory is not None:
+        found += _file(directory / SERVING_PROPERTIES, strength=_OF_MODEL)
+        found += _file(directory / SERVER_PROPERTIES, strength=_OF_SERVER)
+    return sorted(found, key=lambda one: one.rank)
+
+
+def _file(path: Path, *, strength: int) -> list[Given]:
+    """Of a key given twice the last one is the strongest."""
+    if not path.is_file():
+        return []
+    return [
+        Given(entry.key, entry.value.strip(), f"{path}, line {entry.line}", (strength, -entry.line))
+        for entry in properties.read(path)
+    ]
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[Given]:
+    for at, (variable, name) in enumerate(SHORT_FORMS.items()):
+        if value := _unquoted(environ.get(variable, "")):
+            yield Given(name, value, variable, (_SHORT_VARIABLES, at))
+    for variable, text in sorted(environ.items()):
+        if not (value := _unquoted(text)):
+            continue
+        if variable.startswith(_OPTION):
+            bare = variable.removeprefix(_OPTION).lower()
+            yield Given(
+                "engine" if bare == "engine" else cased(OPTION + bare),
+                value,
+                variable,
+                (_VARIABLES_OF_MODELS, 0),
+            )
+        elif variable.startswith(_SERVER):
+            yield _of_the_server(variable, value)
+        elif variable.startswith(_ARGUMENT):
+            yield Given(variable.removeprefix(_ARGUMENT).lower(), value, variable, (_VARIABLES_OF_MODELS, 1))
+
+
+def _of_the_server(variable: str, value: str) -> Given:
+    name = cased(variable.removeprefix(_SERVER).lower())
+    if name == "load_models" and (engine := _ENGINE_TO_LOAD.match(value)):
+        name, value = "engine", engine[1]
+    return Given(name, value, variable, (_VARIABLES_OF_SERVERS, 0))
+
+
+def _unquoted(value: str) -> str:
+    """The SageMaker SDK sends values as JSON: "32" with its quotes."""
+    value = value.strip()
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1].strip() if quoted else value
