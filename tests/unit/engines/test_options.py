@@ -36,6 +36,35 @@ def test_a_typical_p_of_one_asks_for_nothing():
     refuse_unsupported(Sampling(typical_p=1.0), grammar=False)
 
 
+def test_typical_p_is_taken_with_a_top_k_and_told():
+    wanted = Sampling(do_sample=True, typical_p=0.95, top_k=64, top_p=0.9, temperature=0.8)
+    refuse_unsupported(wanted, grammar=True)
+    assert options_of(wanted, max_new_tokens=1, seed=0).typical_p == 0.95
+    assert options_of(Sampling(), max_new_tokens=1, seed=0).typical_p == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"top_k": None}, "give it a top_k of at most 64"),
+        ({"top_k": 65}, "give it a top_k of at most 64"),
+        ({"do_sample": False}, "give it a top_k of at most 64"),
+        ({"repetition_penalty": 1.03}, "not beside penalties"),
+        ({"frequency_penalty": 0.1}, "not beside penalties"),
+        ({"presence_penalty": -0.1}, "not beside penalties"),
+        ({"grammar": Grammar("regex", "a")}, "not beside penalties, a grammar"),
+        ({"adapter": "law"}, "not beside penalties, a grammar or an adapter"),
+    ],
+)
+def test_typical_p_is_refused_where_the_candidates_would_not_be_the_right_ones(
+    changes: dict[str, object], hint: str
+):
+    asked = {"do_sample": True, "typical_p": 0.95, "top_k": 10, "repetition_penalty": 1.0} | changes
+    with pytest.raises(Unsupported, match=hint) as refused:
+        refuse_unsupported(Sampling(**asked), grammar=True)
+    assert refused.value.option == "typical_p"
+
+
 def test_the_chosen_token_alone_can_be_told_when_it_is_the_likeliest():
     refuse_unsupported(Sampling(top_n_tokens=1), grammar=False)
     with pytest.raises(Unsupported):

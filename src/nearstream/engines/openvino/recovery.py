@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from nearstream.engines.openvino.frames import Failure, Options
+from nearstream.engines.openvino.frames import Ending, Failure, Options
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class Request:
     """One request and the tokens made for it so far."""
 
-    __slots__ = ("_again", "_made", "_options", "_prompt", "id")
+    __slots__ = ("_again", "_made", "_prompt", "id", "options")
 
     def __init__(self, request_id: int, prompt: npt.NDArray[np.int64], options: Options) -> None:
         self.id = request_id
         self._prompt = prompt
-        self._options = options
+        self.options = options
         self._made: list[int] = []
         self._again = 0
         """Of the tokens made, how many a second run has yet to make again."""
@@ -52,9 +52,21 @@ class Request:
         return bool(self._made)
 
     @property
+    def made(self) -> int:
+        """How many tokens have been made."""
+        return len(self._made)
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why the last token made is the last one, for a run that makes one token at a time."""
+        if self._made[-1] in self.options.stop_token_ids:
+            return "eos"
+        return "length" if self.made >= self.options.max_new_tokens else None
+
+    @property
     def grammar(self) -> tuple[str | None, str | None]:
         """The JSON schema or the regular expression that rules the output."""
-        return self._options.json_schema, self._options.regex
+        return self.options.json_schema, self.options.regex
 
     @property
     def constrained(self) -> bool:
@@ -73,12 +85,12 @@ class Request:
         """
         if self.constrained or not self._made:
             self._again = len(self._made)
-            return self._prompt, self._options
+            return self._prompt, self.options
         made = len(self._made)
         options = msgspec.structs.replace(
-            self._options,
-            max_new_tokens=self._options.max_new_tokens - made,
-            seed=(self._options.seed + made) % (1 << 64),
+            self.options,
+            max_new_tokens=self.options.max_new_tokens - made,
+            seed=(self.options.seed + made) % (1 << 64),
         )
         return np.concatenate([self._prompt, np.asarray(self._made, dtype=np.int64)]), options
 

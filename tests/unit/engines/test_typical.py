@@ -1,0 +1,82 @@
+"""Typical decoding against the definition of it, written out as Hugging Face's warpers have it."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from nearstream.engines.openvino.frames import Options
+from nearstream.engines.openvino.typical import chosen
+
+MODEL = {7: 0.4, 3: 0.3, 5: 0.15, 9: 0.1, 1: 0.05}
+"""A model's five likeliest tokens; it is almost sure that it is one of these."""
+ROUNDING = 1e-9
+LOGPROBS = {token: math.log(share) for token, share in MODEL.items()}
+
+
+def warped(logprobs: dict[int, float], options: Options) -> dict[int, float]:
+    """What may be drawn and how likely: TemperatureLogitsWarper, TopPLogitsWarper, TypicalLogitsWarper."""
+    scores = {token: logprob / options.temperature for token, logprob in logprobs.items()}
+    rising = sorted(scores, key=lambda token: (scores[token], -token))
+    shares, below = softmax(scores), 0.0
+    for token in rising[:-1]:
+        below += shares[token]
+        if below <= 1 - options.top_p:
+            del scores[token]
+    shares = softmax(scores)
+    entropy = -sum(share * math.log(share) for share in shares.values() if share)
+    shift = {token: abs(-math.log(share) - entropy) if share else math.inf for token, share in shares.items()}
+    nearest, sum_so_far, last = sorted(shares, key=lambda token: shift[token]), 0.0, 0
+    for token in nearest:
+        sum_so_far += shares[token]
+        last += sum_so_far < options.typical_p
+    limit = shift[nearest[min(last, len(nearest) - 1)]] + ROUNDING
+    return softmax({token: scores[token] for token in nearest if shift[token] <= limit})
+
+
+def softmax(scores: dict[int, float]) -> dict[int, float]:
+    highest = max(scores.values())
+    weights = {token: math.exp(score - highest) for token, score in scores.items()}
+    return {token: weight / sum(weights.values()) for token, weight in weights.items()}
+
+
+def drawn(logprobs: dict[int, float], options: Options, *, times: int) -> list[int]:
+    return [chosen(logprobs, options, position=position) for position in range(times)]
+
+
+def test_a_likely_token_that_says_too_little_is_left_out():
+    """1.39 nats are to be expected: the share of 0.3 says 1.20 of them, 0.4 says 0.92, 0.15 says 1.90."""
+    for mass, kept in ((0.2, {3}), (0.31, {3, 7}), (0.75, {3, 7, 5})):
+        assert set(drawn(LOGPROBS, Options(1, typical_p=mass), times=100)) == kept
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely():
+    options = Options(1, temperature=0.8, top_p=0.95, typical_p=0.95)
+    wanted = warped(LOGPROBS, options)
+    found = drawn(LOGPROBS, options, times=20_000)
+    assert set(found) == set(wanted)
+    for token, share in wanted.items():
+        assert abs(found.count(token) / len(found) - share) < 0.015
+
+
+def test_the_same_seed_and_position_choose_alike_and_others_differ():
+    options = Options(1, seed=2**64 - 1, typical_p=0.99)
+    assert drawn(LOGPROBS, options, times=50) == drawn(dict(reversed(LOGPROBS.items())), options, times=50)
+    assert drawn(LOGPROBS, options, times=50) != drawn(LOGPROBS, Options(1, seed=1, typical_p=0.99), times=50)
+
+
+SHARES = st.lists(st.floats(1e-6, 1), min_size=1, max_size=12)
+
+
+@given(SHARES, st.floats(0.05, 5), st.floats(0.01, 1), st.floats(0.01, 0.99), st.integers(0, 2**64 - 1))
+@settings(deadline=None)
+def test_whatever_is_asked_for_one_of_the_tokens_that_are_left_is_drawn(
+    shares: list[float], temperature: float, top_p: float, typical_p: float, seed: int
+):
+    logprobs = {token: math.log(share / sum(shares)) for token, share in enumerate(shares)}
+    options = Options(1, temperature=temperature, top_p=top_p, typical_p=typical_p, seed=seed)
+    allowed = replace(options, top_p=min(top_p + ROUNDING, 1), typical_p=typical_p + ROUNDING)
+    assert chosen(logprobs, options, position=0) in warped(logprobs, allowed)
