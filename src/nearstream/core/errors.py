@@ -12,7 +12,8 @@ NearstreamError
 ├── Overloaded         no room now; the same request may succeed later
 ├── NotReady           still loading, or being restarted
 ├── GenerationFailed   the engine broke while it worked on this request
-│   └── EngineDied     its process ended
+│   ├── EngineDied     its process ended
+│   └── HandlerFailed  a user's handler raised, ended its process or ran past its time
 ├── Missing            a named thing does not exist
 ├── Conflict           a named thing exists already, or is busy
 └── Unusable           a model, a file, a folder or a port on this machine cannot be used
@@ -79,6 +80,10 @@ class GenerationFailed(NearstreamError):
 
 class EngineDied(GenerationFailed):
     """The engine's process ended; it is being restarted."""
+
+
+class HandlerFailed(GenerationFailed):
+    """A user's handler raised amid its answer, ended its process, or ran past its time."""
 
 
 class Missing(NearstreamError):

@@ -1,0 +1,135 @@
+"""Serves a plain `handle`: in the main thread, one call after another."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import queue
+import threading
+import traceback
+from typing import Any
+
+from ..outputs import Output
+from .answers import checked, chunks_of, input_of
+from .calls import END_OF_ITEMS, Batch, Call
+from .channel import Channel
+from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
+from .loading import Handle
+
+
+class Sequential:
+    """Takes frames in the channel's thread, calls the handler in its own."""
+
+    def __init__(self, handle: Handle, function: str, common: dict[str, Any], channel: Channel) -> None:
+        self._handle = handle
+        self._function = function
+        self._common = common
+        self._channel = channel
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._calls: dict[int, Call] = {}
+        self._changed = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def take(self, frame: Frame) -> None:
+        """A frame has come."""
+        with self._changed:
+            call = self._calls.get(frame.call)
+            if frame.kind == CALL:
+                batch = Batch(*decode_call(frame.load), self._channel)
+                self._calls.update({one.id: one for one in batch.calls})
+                self._batches.put(batch)
+            elif call is not None and frame.kind == CREDIT:
+                call.credit += decode_credit(frame.load)
+            elif call is not None and frame.kind == CANCEL:
+                call.cancelled = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """No more frames will come."""
+        with self._changed:
+            for call in self._calls.values():
+                call.cancelled = True
+            self._changed.notify_all()
+        self._batches.put(None)
+
+    def load(self, inputs: Any) -> Any:
+        """The first call, with the empty Input."""
+        return self._invoke(inputs)
+
+    def serve(self) -> None:
+        """Answer calls until `stop`."""
+        while True:
+            batch = self._batches.get()
+            if batch is None:
+                return
+            output = self._run(batch)
+            with self._changed:
+                for call in batch.calls:
+                    del self._calls[call.id]
+            batch.end(output)
+
+    def _run(self, batch: Batch) -> Output | None:
+        if batch.abandoned:
+            return None
+        try:
+            output = checked(self._invoke(input_of(batch.members, self._function, self._common)))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises is told
+            batch.fail(error)
+            return None
+        if output.stream_content is None:
+            batch.answer(output)
+        else:
+            self._stream(batch, output)
+        return output
+
+    def _stream(self, batch: Batch, output: Output) -> None:
+        stream = output.stream_content
+        try:
+            items = stream if hasattr(stream, "__aiter__") else iter(stream)
+            while self._may_go_on(batch):
+                item = self._next(items)
+                if item is END_OF_ITEMS:
+                    batch.go_on(output)
+                    return
+                batch.go_on(output, chunks_of(output, item, len(batch.calls)))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises is told
+            batch.fail(error)
+        finally:
+            self._close(stream)
+
+    def _may_go_on(self, batch: Batch) -> bool:
+        """Wait until every reader has room for a chunk; False when none is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: not batch.paused)
+            return not batch.abandoned
+
+    def _invoke(self, inputs: Any) -> Any:
+        result = self._handle(inputs)
+        return self._wait(result) if inspect.isawaitable(result) else result
+
+    def _next(self, items: Any) -> Any:
+        if not hasattr(items, "__aiter__"):
+            return next(items, END_OF_ITEMS)
+        try:
+            return self._wait(items.__anext__())
+        except StopAsyncIteration:
+            return END_OF_ITEMS
+
+    def _close(self, stream: Any) -> None:
+        """End a generator that may not have come to its end, so that its `finally` runs now."""
+        try:
+            if hasattr(stream, "aclose"):
+                self._wait(stream.aclose())
+            elif hasattr(stream, "close"):
+                stream.close()
+        except Exception:  # noqa: BLE001 - a user's clean-up; the answer is over
+            traceback.print_exc()
+
+    def _wait(self, awaitable: Any) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+
+        async def waited() -> Any:
+            return await awaitable
+
+        return self._loop.run_until_complete(waited())
