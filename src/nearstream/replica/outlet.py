@@ -76,7 +76,16 @@ class Outlet:
                 self.opened = True
 
     async def close(self) -> web.StreamResponse:
+        """The answer is whole, though it may be empty."""
+        if not self.opened:
+            await self._open()
         await self._response.write_eof()
+        return self._response
+
+    def cut(self) -> web.StreamResponse:
+        """The rest will not come, and there is no word for that in what is sent: end the connection early."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
         return self._response
 
     def abandon(self) -> web.StreamResponse:

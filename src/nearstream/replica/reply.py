@@ -119,7 +119,9 @@ async def _whole(
             body = b"".join(said) if isinstance(said, tuple) else said
             if delta.finish is not None:
                 finishes.append(delta.finish)
-    headers = timings.headers(finishes) | _compute_headers(desk, characters=_characters(prompts))
+    headers = _compute_headers(desk, characters=_characters(prompts))
+    if headers:
+        headers |= timings.headers(finishes)
     return web.Response(body=body, content_type=exchange.content_type, headers=headers)
 
 
@@ -142,6 +144,8 @@ def _outlet(request: web.Request, content_type: str, desk: Desk, *, characters: 
 
 
 def _compute_headers(desk: Desk, *, characters: int) -> dict[str, str]:
+    if desk.settings.compute_type is None:
+        return {}
     return {
         "x-compute-type": desk.settings.compute_type,
         "x-compute-characters": str(characters),

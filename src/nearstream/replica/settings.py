@@ -37,4 +37,5 @@ class ServerSettings:
     """MESSAGES_API_ENABLED: /invocations takes conversations (TGI 1.4 to 2.3)."""
     model_sha: str | None = None
     model_dtype: str = "bfloat16"
-    compute_type: str = "cpu"
+    compute_type: str | None = "cpu"
+    """What answers call the machine, beside how long they took; None: they say neither (only TGI's do)."""
