@@ -173,7 +173,7 @@ _UNHEEDED = (
 )  # fmt: skip
 KEYS = (*_HEEDED, *_UNHEEDED)
 _BY_NAME = {name: key for key in KEYS for name in key.names}
-_BY_LOWER_NAME = {name.lower(): name for name in _BY_NAME}
+_BY_LOWER_NAME = {name.lower(): name for key in KEYS for name in reversed(key.names)}
 _BY_BARE_NAME = {name.lower().removeprefix(OPTION): name for name in _BY_NAME}
 SHORT_FORMS = {variable: key.name for key in KEYS for variable in key.variables}
 
@@ -186,6 +186,12 @@ def find(name: str) -> Key | None:
 def cased(name: str) -> str:
     """`name`, which lost its capitals in a variable, as a setting is written."""
     return _BY_LOWER_NAME.get(name, name)
+
+
+def option(name: str) -> str:
+    """The setting that the variable OPTION_`name` means: option.`name`, or another one of this name."""
+    told = OPTION + name.lower()
+    return cased(told if told in _BY_LOWER_NAME or name.lower() not in _BY_LOWER_NAME else name.lower())
 
 
 def nearest(name: str) -> str:

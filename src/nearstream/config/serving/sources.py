@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearstream.config.serving import properties
-from nearstream.config.serving.keys import OPTION, SHORT_FORMS, cased
+from nearstream.config.serving.keys import SHORT_FORMS, cased, option
 from nearstream.core.errors import Unusable
 
 SERVING_PROPERTIES = "serving.properties"
@@ -84,13 +84,7 @@ def _variables(environ: Mapping[str, str]) -> Iterator[Given]:
         if not (value := _unquoted(text)):
             continue
         if variable.startswith(_OPTION):
-            bare = variable.removeprefix(_OPTION).lower()
-            yield Given(
-                "engine" if bare == "engine" else cased(OPTION + bare),
-                value,
-                variable,
-                (_VARIABLES_OF_MODELS, 0),
-            )
+            yield Given(option(variable.removeprefix(_OPTION)), value, variable, (_VARIABLES_OF_MODELS, 0))
         elif variable.startswith(_SERVER):
             yield _of_the_server(variable, value)
         elif variable.startswith(_ARGUMENT):

@@ -1,0 +1,119 @@
+"""The table of settings: each one that is heeded fills its field, each other one says what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from nearstream.config.serving.keys import KEYS, OPTION, SHORT_FORMS, Key, find
+from nearstream.config.serving.read import read_serving
+from nearstream.config.serving.settings import ServingSettings
+
+HEEDED = [key for key in KEYS if key.heeded]
+UNHEEDED = [key for key in KEYS if not key.heeded]
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "engine": ("MPI", "MPI"),
+    "job_queue_size": (" 7 ", 7),
+    "batch_size": ("7", 7),
+    "max_batch_delay": ("7", 7),
+    "max_idle_time": ("7", 7),
+    "minWorkers": ("7", 7),
+    "maxWorkers": ("7", 7),
+    "retry_threshold": ("7", 7),
+    "max_request_size": ("7", 7),
+    "chunked_read_timeout": ("7", 7),
+    "cors_allowed_origin": ("*", "*"),
+    "option.model_id": ("a/b", "a/b"),
+    "option.entryPoint": ("djl_python.deepspeed", "djl_python.deepspeed"),
+    "option.handler": ("answer", "answer"),
+    "option.env": ("A=b", {"A": "b"}),
+    "option.model_loading_timeout": ("900", 900),
+    "option.predict_timeout": ("7.5", 7.5),
+    "option.revision": ("main", "main"),
+    "option.trust_remote_code": ("TRUE", True),
+    "option.task": ("text-generation", "text-generation"),
+    "option.rolling_batch": ("LMI-Dist", "lmi-dist"),
+    "option.max_rolling_batch_size": ("64", 64),
+    "option.max_model_len": ("2048", 2048),
+    "option.output_formatter": ("jsonlines_chat", "jsonlines_chat"),
+    "option.enable_streaming": ("HuggingFace", "huggingface"),
+    "option.tgi_compat": ("1", True),
+    "option.dtype": ("bf16", "bf16"),
+    "option.quantize": ("bitsandbytes4", "bitsandbytes4"),
+    "option.load_in_8bit": ("true", "bitsandbytes8"),
+    "option.load_in_4bit": ("true", "bitsandbytes4"),
+    "option.mpi_mode": ("true", "MPI"),
+    "option.async_mode": ("true", "auto"),
+    "option.enable_lora": ("True", True),
+    "option.max_loras": ("8", 8),
+    "option.chat_template": ("{{ messages }}", "{{ messages }}"),
+    "option.enable_stateful_sessions": ("true", True),
+    "option.sessions_path": ("/dev/shm/sessions", Path("/dev/shm/sessions")),
+    "option.sessions_expiration": ("3600", 3600),
+}
+
+
+@pytest.mark.parametrize("key", HEEDED, ids=lambda key: key.name)
+def test_every_key_that_is_heeded_fills_its_field_under_each_of_its_names(tmp_path: Path, key: Key):
+    value, wanted = EXAMPLES[key.name]
+    for name in key.names:
+        (tmp_path / "serving.properties").write_text(f"{name}={value}\n")
+        found, _ = read_serving(tmp_path, {})
+        assert getattr(found, key.fills or key.implies[0]) == wanted, name
+
+
+@pytest.mark.parametrize("key", UNHEEDED, ids=lambda key: key.name)
+def test_every_key_without_effect_says_what_becomes_of_it(tmp_path: Path, key: Key):
+    (tmp_path / "serving.properties").write_text("".join(f"{name} = 1\n" for name in key.names[:1]))
+    found, (said,) = read_serving(tmp_path, {})
+    assert (said.level, said.message, said.key, said.because) == (
+        "info",
+        "setting without effect",
+        key.name,
+        key.fate,
+    )
+    assert said.because
+    assert found == ServingSettings(tmp_path, options=found.options, arguments=found.arguments)
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in KEYS if key.name.startswith(OPTION)], ids=lambda key: key.name
+)
+def test_every_option_has_a_variable(key: Key):
+    value = EXAMPLES[key.name][0] if key.heeded else "1"
+    variable = f"OPTION_{key.name.removeprefix(OPTION).upper()}"
+    found, said = read_serving(None, {variable: value})
+    assert found.options == {key.name.removeprefix(OPTION): value.strip()}
+    assert [remark for remark in said if remark.level == "warning"] == []
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in KEYS if not key.name.startswith(OPTION)], ids=lambda key: key.name
+)
+def test_every_key_of_the_server_has_a_variable(key: Key):
+    value = EXAMPLES[key.name][0] if key.heeded else "1"
+    if key.name == "engine":
+        value, variable = "test::MPI=/opt/ml/model", "SERVING_LOAD_MODELS"
+    else:
+        variable = f"SERVING_{key.name.upper()}"
+    found, said = read_serving(None, {variable: value})
+    if key.heeded:
+        assert getattr(found, key.fills) == EXAMPLES[key.name][1]
+    assert [remark for remark in said if remark.level == "warning"] == []
+
+
+def test_a_key_of_the_server_may_be_told_as_an_option_too():
+    found, _ = read_serving(None, {"OPTION_JOB_QUEUE_SIZE": "7", "OPTION_MINWORKERS": "2"})
+    assert (found.job_queue_size, found.min_workers) == (7, 2)
+
+
+def test_the_table_names_no_key_twice_and_no_field_that_is_not_there():
+    names = [name for key in KEYS for name in key.names]
+    assert len(names) == len(set(names))
+    there = {field.name for field in fields(ServingSettings)}
+    assert {key.fills or key.implies[0] for key in HEEDED} <= there
+    assert there - {key.fills for key in HEEDED} == {"directory", "options", "arguments"}
+    assert {key.name for key in HEEDED} == set(EXAMPLES)
+    assert all(find(name) for name in SHORT_FORMS.values())
