@@ -17,12 +17,13 @@ from nearstream.wire.dialects.dialect import Wording
 
 _log = structlog.get_logger(__name__)
 _JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")
+_LOOKING = frozenset({"GET", "HEAD"})
 # What a browser asks before it posts from another origin.
 PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 
 
 def key_checked(key: str | None) -> Middleware:
-    """Posts need the key, if there is one; a preflight is answered without."""
+    """What works or changes something needs the key, if there is one; a preflight is answered without."""
     wanted = f"Bearer {key}".encode()
 
     @web.middleware
@@ -30,7 +31,7 @@ def key_checked(key: str | None) -> Middleware:
         if request.method == "OPTIONS":
             return web.Response(headers=PREFLIGHT)
         given = request.headers.get("Authorization", "").encode(errors="replace")
-        if key is not None and request.method == "POST" and not compare_digest(given, wanted):
+        if key is not None and request.method not in _LOOKING and not compare_digest(given, wanted):
             return web.Response(status=401)
         return await handler(request)
 
