@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -117,3 +118,14 @@ def test_the_table_names_no_key_twice_and_no_field_that_is_not_there():
     assert there - {key.fills for key in HEEDED} == {"directory", "options", "arguments"}
     assert {key.name for key in HEEDED} == set(EXAMPLES)
     assert all(find(name) for name in SHORT_FORMS.values())
+
+
+def test_the_reference_has_a_row_for_every_key_and_short_form():
+    page = Path(__file__).parents[3] / "docs" / "reference" / "lmi" / "configuration.md"
+    cells = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    status = {name: row[1] for row in cells for name in re.findall(r"`([^`]+)`", row[0])}
+    names = {name for key in KEYS for name in key.names} | set(SHORT_FORMS)
+    assert names - set(status) == set()
+    assert {name: status[name] for key in UNHEEDED for name in key.names} == {
+        name: f"accepted, logged: {key.fate}" for key in UNHEEDED for name in key.names
+    }

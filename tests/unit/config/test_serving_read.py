@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from nearstream.config.serving.keys import KEYS
 from nearstream.config.serving.read import read_serving
 from nearstream.config.serving.settings import Remark, ServingSettings
 from nearstream.core.errors import Unusable
@@ -217,7 +220,14 @@ def test_a_variable_says_what_its_key_does(variable: str, value: str, field: str
 
 
 @pytest.mark.parametrize(
-    "variable", ["TENSOR_PARALLEL_DEGREE", "SM_NUM_GPUS", "MAX_BATCH_PREFILL_TOKENS", "SERVING_LOAD_MODELS"]
+    "variable",
+    [
+        "TENSOR_PARALLEL_DEGREE",
+        "PIPELINE_PARALLEL_DEGREE",
+        "SM_NUM_GPUS",
+        "MAX_BATCH_PREFILL_TOKENS",
+        "SERVING_LOAD_MODELS",
+    ],
 )
 def test_a_short_form_without_effect_says_what_becomes_of_it(variable: str):
     _, said = read_serving(None, {variable: "4"})
@@ -279,6 +289,7 @@ def test_of_a_key_given_twice_the_last_one_counts_and_it_is_said(tmp_path: Path)
         ("option.dtype=fp17", "option.dtype is 'fp17'; one of auto, fp32,"),
         ("option.entryPoint=djl_python.bart", "one of djl_python.huggingface, djl_python.deepspeed,"),
         ("option.entryPoint=handler.py", "there is no such file in /"),
+        (f"option.entryPoint={'long' * 99}.py", "there is no such file in /"),
         ("option.entryPoint=https://example.org/model.py", "put the file beside serving.properties"),
         ("option.sessions_expiration=-1", "a number of seconds from 1 to"),
     ],
@@ -458,3 +469,21 @@ def test_no_secret_and_no_page_comes_into_a_remark(tmp_path: Path):
 def test_a_handlers_variables_are_given_in_one_line(tmp_path: Path):
     found = settings(tmp_path, "option.env=A=b=c, D = e,nonsense")
     assert found.handler_environment == {"A": "b=c", "D": "e"}
+
+
+NAMES = st.sampled_from([name for key in KEYS for name in key.names] + ["option.other", ""])
+VALUES = st.text() | st.sampled_from(
+    ["1", "0", "true", "-1", "auto", "disable", "/opt/ml/model/..", "x.py", "\0.py"]
+)
+
+
+@given(st.dictionaries(NAMES, VALUES), st.dictionaries(NAMES, VALUES))
+def test_whatever_is_said_is_settings_or_refused(said: dict[str, str], environ: dict[str, str]):
+    variables = {f"OPTION_{name.removeprefix('option.').upper()}": value for name, value in said.items()}
+    variables |= {f"SERVING_{name.upper()}": value for name, value in environ.items()}
+    try:
+        found, remarks = read_serving(Path(__file__).parent, variables)
+    except Unusable:
+        return
+    assert found.min_workers <= found.max_workers
+    assert all(remark.fields["key"] for remark in remarks if remark.key)

@@ -50,8 +50,15 @@ def _check_entry_point(values: Values, chosen: Mapping[str, Given], directory: P
             raise Unusable(f"{where}; one of {names}, or a file like model.py is wanted.")
     elif "://" in entry:
         raise Unusable(f"{where}; nothing is fetched from there: put the file beside serving.properties.")
-    elif entry.endswith(".py") and (directory is None or not (directory / entry).is_file()):
+    elif entry.endswith(".py") and (directory is None or not _is_file(directory / entry)):
         raise Unusable(f"{where}; there is no such file in {directory or 'the model data: none was given'}.")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
 
 
 def _batches(values: Values, implied: Values, chosen: Mapping[str, Given]) -> list[Remark]:

@@ -165,6 +165,8 @@ _HEEDED = (
 _UNHEEDED = (
     Key("option.tensor_parallel_degree", DEGREE, fate=_NOT_DIVIDED,
         variables=("TENSOR_PARALLEL_DEGREE", "SM_NUM_GPUS")),
+    Key("option.pipeline_parallel_degree", whole(1, 1024), fate=_NOT_DIVIDED,
+        variables=("PIPELINE_PARALLEL_DEGREE",)),
     Key("option.parallel_loading", SWITCH, fate="workers are started side by side", shared=True),
     Key("option.max_rolling_batch_prefill_tokens", whole(1, 100_000_000),
         fate="long prompts are read in parts, between the tokens of others",

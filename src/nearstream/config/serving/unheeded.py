@@ -21,7 +21,9 @@ _SAMPLING = "each request says how its tokens are chosen"
 _TOKENIZER = "the tokenizer in the model's own folder is used"
 _STREAM = "answers go out as they are made"
 _METRICS = "metrics are always kept, and shown at /metrics"
-_ONE_MODEL = "one server runs one model: the one that it is started with"
+_ONE_MODEL = "the server starts with the model that it is given; POST /models adds others"
+_DOWNLOADS = "set HF_HOME to keep downloads elsewhere"
+_BACKEND = "the OpenVINO engine is the only backend"
 _FRONT = "the front door listens for clients; a proxy before it speaks TLS"
 _PAGES = "pages of other origins may send GET and POST, with a content-type"
 _PING = "/ping says how the model stands, whatever this says"
@@ -32,7 +34,7 @@ _PYTHON = "handlers run on this machine's Python, each model in an environment o
 
 FATES: Mapping[str, tuple[str, ...]] = {
     _ONE_ENGINE: (
-        "load_on_devices", "option.pipeline_parallel_degree", "option.cluster_size", "option.device_map",
+        "load_on_devices", "option.cluster_size", "option.device_map",
         "option.device_id", "option.device", "option.tensor_parallel_size", "option.pipeline_parallel_size",
         "option.data_parallel_size", "option.enable_expert_parallel", "option.distributed_executor_backend",
         "option.context_parallel_size", "option.moe_tensor_parallel_size", "option.moe_expert_parallel_size",
@@ -70,7 +72,7 @@ FATES: Mapping[str, tuple[str, ...]] = {
         "option.load_by_shard", "option.trtllm_checkpoint_path", "option.triangular_masking",
         "option.return_tuple", "option.checkpoint", "option.save_mp_checkpoint_path", "option.ds_config",
         "option.deepspeed_config_path", "option.use_custom_all_reduce", "option.multi_block_mode",
-        "option.use_cuda_graph", "option.fast_build", "option.enable_build_cache", "option.trt_llm",
+        "option.use_cuda_graph", "option.fast_build", "option.enable_build_cache",
     ),
     _WEIGHTS: (
         "option.logits_dtype", "option.smoothquant_alpha", "option.smoothquant_per_token",
@@ -81,7 +83,7 @@ FATES: Mapping[str, tuple[str, ...]] = {
     _CHECKPOINT: (
         "option.load_format", "option.baichuan_model_version", "option.chatglm_model_version",
         "option.gpt_model_version", "option.model_loader", "option.model_loader_extra_config",
-        "option.modelName", "option.download_dir",
+        "option.modelName",
     ),
     _ONE_TOKEN: (
         "option.draft_model_id", "option.spec_length", "option.speculative_draft_model",
@@ -117,7 +119,9 @@ FATES: Mapping[str, tuple[str, ...]] = {
         "log_request_metric", "log_model_metric", "metrics_aggregation", "option.disable_log_stats",
         "option.disable_log_requests", "option.track_request_metric",
     ),
-    _ONE_MODEL: ("load_models", "model_store", "model_url_pattern", "wait_model_loading", "features"),
+    _ONE_MODEL: ("load_models", "model_store", "model_url_pattern", "wait_model_loading"),
+    _DOWNLOADS: ("download_dir", "option.download_dir"),
+    _BACKEND: ("features", "option.trt_llm"),
     _FRONT: (
         "inference_address", "management_address", "cluster_address", "keystore", "keystore_pass",
         "keystore_type", "certificate_file", "private_key_file",
