@@ -10,14 +10,17 @@ import uvloop
 from cyclopts import Parameter
 
 from nearstream.cli.options import HomeOption
+from nearstream.compose.lmi_server import LmiOptions, lmi_server
 from nearstream.compose.model_server import ServeOptions, model_server
-from nearstream.config.container import container_settings
+from nearstream.config.container import ContainerSettings, container_settings
 from nearstream.config.home import Home
-from nearstream.config.settings import load
+from nearstream.config.settings import load, own_environment
 from nearstream.core.errors import Unusable
+from nearstream.replica.host import Place
 from nearstream.telemetry import logs
 
 DEFAULT_PORT = 8080
+LMI_GRACE_S = 30.0
 
 
 def serve(
@@ -26,7 +29,12 @@ def serve(
     persona: Annotated[
         Literal["tgi", "lmi"], Parameter(name="--as", help="The server whose wire it speaks.")
     ] = "tgi",
-    version: Annotated[str, Parameter(help="The release it speaks as, 0.9.3 or 3.3 say.")] = "",
+    version: Annotated[
+        str, Parameter(help="The release it speaks as: 0.9.3 or 3.3 of TGI, 0.25.0 or 0.36 of LMI, say.")
+    ] = "",
+    model_dir: Annotated[
+        Path | None, Parameter(help="With --as lmi: the folder of serving.properties, or of the model.")
+    ] = None,
     model_id: Annotated[
         str | None, Parameter(help="The name that clients see (default: the model's).")
     ] = None,
@@ -35,14 +43,21 @@ def serve(
     uds: Annotated[Path | None, Parameter(help="Unix socket to listen on.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Serve one model over HTTP with TGI's and OpenAI's wire; limits come from TGI's variables."""
+    """Serve a model over HTTP as TGI would, by TGI's variables, or as LMI would, by serving.properties."""
     logs.to_stream(sys.stderr)
-    if persona == "lmi":
-        raise Unusable("The LMI persona is not served by this version: use --as tgi.")
     container = container_settings()
-    name = model or container.hf_model_id or "builtin"
     if port is None and uds is None:
         port = DEFAULT_PORT
+    if persona == "lmi":
+        _serve_lmi(
+            LmiOptions(model_dir, model, model_id, version, Place(host, port, uds, LMI_GRACE_S)),
+            container,
+            home,
+        )
+        return
+    if model_dir is not None:
+        raise Unusable("--model-dir goes with --as lmi; the TGI persona takes its model as an argument.")
+    name = model or container.hf_model_id or "builtin"
     options = ServeOptions(
         model=name,
         model_id=model_id or name,
@@ -53,3 +68,10 @@ def serve(
     )
     settings = load({"home": home})
     uvloop.run(model_server(options, container, Home(settings.home)))
+
+
+def _serve_lmi(options: LmiOptions, container: ContainerSettings, home: Path | None) -> None:
+    site = load({"home": home})
+    uvloop.run(
+        lmi_server(options, container, Home(site.home), environ=own_environment(), aliases=site.aliases)
+    )

@@ -74,7 +74,7 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         max_batch_tokens=container.max_batch_total_tokens,
         compute_type=container.compute_type,
     )
-    with _traces(container) as trace:
+    with traces(container) as trace:
         await serve(
             settings,
             lambda: OpenVINOEngine.open(engine),
@@ -84,7 +84,7 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         )
 
 
-def _traces(container: ContainerSettings) -> AbstractContextManager[Trace]:
+def traces(container: ContainerSettings) -> AbstractContextManager[Trace]:
     """Where traces go, if anywhere; without OpenTelemetry they are left out, and the log says so."""
     if container.otlp_endpoint is None:
         return nullcontext(untraced)

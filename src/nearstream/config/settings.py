@@ -142,3 +142,8 @@ def inherited_environment(environ: Mapping[str, str] | None = None) -> dict[str,
     """The part of this process's environment that a replica starts with."""
     environ = os.environ if environ is None else environ
     return {name: environ[name] for name in INHERITED if name in environ}
+
+
+def own_environment() -> Mapping[str, str]:
+    """This process's environment, for what reads a container's variables."""
+    return os.environ

@@ -1,0 +1,130 @@
+"""The LMI server's routes: /ping, /invocations, /predictions, and OpenAI's in the releases that have them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from nearstream.core.errors import NearstreamError
+from nearstream.replica.edge import failures_told, key_checked
+from nearstream.replica.lmi.inbound import read
+from nearstream.replica.lmi.management import Management
+from nearstream.replica.lmi.registry import Registered, Registry, Status
+from nearstream.replica.operation import REQUEST_ID, Operation
+from nearstream.replica.reply import refused
+from nearstream.telemetry.djl import DjlMetrics
+from nearstream.wire.dialects.lmi_refusals import LmiWording
+from nearstream.wire.dialects.lmi_terms import LmiRelease
+
+# As DJL Serving has them on every answer, so that nothing on the way keeps one.
+UNCACHED = {"Pragma": "no-cache", "Cache-Control": "no-cache; no-store, must-revalidate, private"}
+CALLS = ("/invocations", "/predictions/{model}", "/predictions/{model}/{version}", "/models/{model}/invoke")
+_MULTI_STATUS = 207
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the server is told about its edge."""
+
+    release: LmiRelease
+    max_request_bytes: int
+    api_key: str | None = None
+
+
+def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, front: Front) -> web.Application:
+    """The application around a registry; its models may come later."""
+    app = web.Application(
+        client_max_size=front.max_request_bytes,
+        middlewares=[
+            _responses_counted(metrics),
+            key_checked(front.api_key),
+            failures_told(LmiWording(front.release)),
+        ],
+    )
+    app.on_response_prepare.append(_on_every_response)
+    invocations = operation.counted(Invocations(registry, front.release).invoke)
+    app.router.add_get("/ping", Ping(registry).ping)
+    app.router.add_get("/metrics", operation.metrics)
+    app.router.add_post("/abort/{request_id}", operation.abort)
+    for path in CALLS:
+        app.router.add_post(path, invocations)
+    if front.release.by_body:
+        for path in ("/v1/chat/completions", "/v1/completions"):
+            app.router.add_post(path, invocations)
+    Management(registry).add_routes(app.router)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Invocations:
+    """Brings a call to the model that it is for."""
+
+    registry: Registry
+    release: LmiRelease
+
+    async def invoke(self, request: web.Request) -> web.StreamResponse:
+        """Raises web.HTTPBadRequest where several models could be meant."""
+        inbound = await read(request)
+        name = request.match_info.get("model") or inbound.model or self.registry.only()
+        if name is None:
+            raise web.HTTPBadRequest(reason="Parameter model_name is required.")
+        try:
+            version = request.match_info.get("version") or inbound.version
+            with self.registry.choose(name, version).using() as served:
+                return await served.answer(request, inbound)
+        except NearstreamError as error:
+            return refused(LmiWording(self.release, name).refusal(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """How the models are, each by name."""
+
+    registry: Registry
+
+    async def ping(self, request: web.Request) -> web.Response:
+        """200 when all are well, 207 while one is loading, 500 when one failed or does not answer."""
+        found = {_title(model): await _condition(model) for model in self.registry.all()}
+        conditions = set(found.values())
+        if conditions & {"Failed", "Unhealthy"}:
+            status = web.HTTPInternalServerError.status_code
+        elif "Pending" in conditions or not found:
+            status = _MULTI_STATUS
+        else:
+            status = web.HTTPOk.status_code
+        body = msgspec.json.encode({name: {"status": condition} for name, condition in found.items()})
+        return web.Response(
+            status=status, body=msgspec.json.format(body) + b"\n", content_type="application/json"
+        )
+
+
+def _title(model: Registered) -> str:
+    source = model.source
+    return source.name if source.version is None else f"{source.name}:{source.version}"
+
+
+async def _condition(model: Registered) -> str:
+    if model.status is Status.READY and model.served is not None:
+        return "Healthy" if await model.served.healthy() else "Unhealthy"
+    return "Failed" if model.status is Status.FAILED else "Pending"
+
+
+def _responses_counted(metrics: DjlMetrics) -> Middleware:
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if request.method == "POST":
+            metrics.answered(response.status)
+        return response
+
+    return count
+
+
+async def _on_every_response(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(UNCACHED)
+    if REQUEST_ID in request:
+        response.headers["x-request-id"] = request[REQUEST_ID]
+    response.headers.popall("Server", None)

@@ -1,0 +1,189 @@
+"""DJL Serving's management of models: register, list, describe, scale, unregister."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from nearstream.core.errors import Invalid, Unusable
+from nearstream.replica.lmi.registry import Registered, Registry, Status
+from nearstream.replica.lmi.served import Crew, Source
+
+PAGE_MODELS = 100
+# What a registration may say of a model, by the keys of serving.properties.
+_SETTINGS = {
+    "engine": "engine",
+    "job_queue_size": "job_queue_size",
+    "batch_size": "batch_size",
+    "max_batch_delay": "max_batch_delay",
+    "max_idle_time": "max_idle_time",
+    "min_worker": "minWorkers",
+    "max_worker": "maxWorkers",
+}
+_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
+
+
+class Management:
+    """The routes under /models. Parameters come in the query, as with DJL Serving."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/models", _managed(self.list))
+        router.add_post("/models", _managed(self.register))
+        for path in ("/models/{model}", "/models/{model}/{version}"):
+            router.add_get(path, _managed(self.describe))
+            router.add_put(path, _managed(self.scale))
+            router.add_delete(path, _managed(self.unregister))
+
+    async def list(self, request: web.Request) -> web.Response:
+        """By `limit` and `next_page_token`."""
+        models = self._registry.all()
+        first, most = _number(request, "next_page_token", 0), _number(request, "limit", PAGE_MODELS)
+        shown = models[first : first + most]
+        answer: dict[str, Any] = {}
+        if first + most < len(models):
+            answer["nextPageToken"] = str(first + most)
+        return _json({**answer, "models": [_item(model) for model in shown]})
+
+    async def register(self, request: web.Request) -> web.Response:
+        """`synchronous=false` answers 202 at once; a model that fails to load then stays, as FAILED."""
+        source = _source(request.query)
+        model = self._registry.register(source)
+        if request.query.get("synchronous", "true").lower() == "false":
+            return _json({"status": f'Model "{source.name}" registration scheduled.'}, status=202)
+        try:
+            await model.settled()
+        except BaseException:
+            self._registry.unregister(source.name, source.version)
+            raise
+        return _json({"status": f'Model "{source.name}" registered.'})
+
+    async def describe(self, request: web.Request) -> web.Response:
+        name, version = _named(request)
+        return _json([await _described(model) for model in self._registry.versions(name, version)])
+
+    async def scale(self, request: web.Request) -> web.Response:
+        name, version = _named(request)
+        for model in self._registry.versions(name, version):
+            with model.using() as served:
+                crew = served.crew()
+                least = _number(request, "min_worker", crew.min_workers)
+                most = max(least, _number(request, "max_worker", max(least, crew.max_workers)))
+                await served.scale(least, most)
+        told = f"New Worker configuration min workers:{least} max workers:{most}"
+        return _json({"status": f'Workflow "{name}" worker scaled. {told}'})
+
+    async def unregister(self, request: web.Request) -> web.Response:
+        name, version = _named(request)
+        self._registry.unregister(name, version)
+        return _json({"status": f'Model or workflow "{name}" unregistered'})
+
+
+def _managed(handler: Handler) -> Handler:
+    """What an operator asked for wrongly is a bad request; a model's own failures have another status."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (Invalid, Unusable) as error:
+            raise _bad_request(str(error)) from error
+
+    return handle
+
+
+def _bad_request(message: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(reason=" ".join(message.split()))
+
+
+def _source(query: Mapping[str, str]) -> Source:
+    url = query.get("url")
+    if not url:
+        raise Invalid("Parameter url is required.")
+    settings = {key: query[name] for name, key in _SETTINGS.items() if query.get(name)}
+    name = query.get("model_name") or inferred_name(url)
+    return Source(name, url, query.get("model_version") or None, settings)
+
+
+def inferred_name(url: str) -> str:
+    """What a model is called that nobody named: the last part of its address, without an archive's ending."""
+    last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    ending = next((ending for ending in _ARCHIVES if last.endswith(ending)), "")
+    return last.removesuffix(ending) or "model"
+
+
+def _named(request: web.Request) -> tuple[str, str | None]:
+    return request.match_info["model"], request.match_info.get("version")
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    given = request.query.get(name)
+    if not given:
+        return default
+    if not given.isdecimal():
+        raise Invalid(f"Parameter {name} must be a number from 0. Given: {given[:40]!r}")
+    return int(given)
+
+
+def _item(model: Registered) -> dict[str, Any]:
+    source = model.source
+    version = {} if source.version is None else {"version": source.version}
+    return {"modelName": source.name, **version, "modelUrl": source.url, "status": str(model.status)}
+
+
+async def _described(model: Registered) -> dict[str, Any]:
+    source = model.source
+    about: dict[str, Any] = {"modelName": source.name, "modelUrl": source.url}
+    if model.served is None:
+        about["status"] = str(model.status)
+        if model.error is not None:
+            about["error"] = str(model.error)
+    else:
+        well = await model.served.healthy() if model.status is Status.READY else False
+        about |= _crew(model.served.crew()) | {"status": "Healthy" if well else "Unhealthy"}
+    about["loadedAtStartup"] = source.at_startup
+    version = {} if source.version is None else {"version": source.version}
+    return {"workflowName": source.name, **version, "models": [about]}
+
+
+def _crew(crew: Crew) -> dict[str, Any]:
+    workers = [
+        {
+            "id": worker.id,
+            "startTime": _date(worker.started_at),
+            "status": "READY" if worker.ready else "UNLOADING",
+        }
+        for worker in crew.workers
+    ]
+    return {
+        "batchSize": crew.batch_size,
+        "maxBatchDelayMillis": crew.max_batch_delay_ms,
+        "maxIdleSeconds": crew.max_idle_s,
+        "queueSize": crew.queue_size,
+        "requestInQueue": crew.waiting,
+        "workerGroups": [
+            {
+                "device": {"deviceType": "cpu", "deviceId": -1},
+                "minWorkers": crew.min_workers,
+                "maxWorkers": crew.max_workers,
+                "workers": workers,
+            }
+        ],
+    }
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    """Pretty, with a line feed at the end, as DJL Serving prints."""
+    body = msgspec.json.format(msgspec.json.encode(document)) + b"\n"
+    return web.Response(status=status, body=body, content_type="application/json")

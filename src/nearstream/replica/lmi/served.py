@@ -1,0 +1,72 @@
+"""What the LMI server serves under a name: a model on our engine, or a user's handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+
+from nearstream.replica.lmi.inbound import Inbound
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be served as `name`: the model at `url`, and what its registration says of it.
+
+    `url` is a folder, an s3:// address or a hub id; "" means that settings alone say which model it is.
+    `settings` are keys of serving.properties that stand above those of the model's own file.
+    """
+
+    name: str
+    url: str = ""
+    version: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    at_startup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One process that answers. `started_at`: seconds since the epoch."""
+
+    id: int
+    started_at: float
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who works on a model, and on what terms."""
+
+    workers: tuple[Worker, ...]
+    min_workers: int
+    max_workers: int
+    batch_size: int
+    max_batch_delay_ms: int
+    max_idle_s: int
+    queue_size: int
+    waiting: int
+
+
+class Served(Protocol):
+    """A model that is loaded."""
+
+    async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
+        """Raises NearstreamError where nothing was sent yet."""
+        ...
+
+    async def healthy(self) -> bool:
+        """Whether a call sent now would be answered."""
+        ...
+
+    def crew(self) -> Crew: ...
+
+    async def scale(self, min_workers: int, max_workers: int) -> None:
+        """Have at least and at most so many workers. Raises Invalid where that makes no sense."""
+        ...
+
+
+Opener = Callable[[Source], AbstractAsyncContextManager[Served]]
+"""Loads a model and keeps it for the length of the block. Raises Unusable, NotReady."""

@@ -1,0 +1,122 @@
+"""An LMI server on a real socket, whose models are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tests.contract.replica.scripted import Witness, ids_of, model
+
+from nearstream.core.errors import Unusable
+from nearstream.replica.admission import Admission
+from nearstream.replica.answer import Chances
+from nearstream.replica.batch import Batch
+from nearstream.replica.calls import note
+from nearstream.replica.host import Place
+from nearstream.replica.lmi.app import Front
+from nearstream.replica.lmi.built_in import BuiltIn
+from nearstream.replica.lmi.served import Served, Source
+from nearstream.replica.lmi.server import LmiServerSettings, Parts, serve
+from nearstream.replica.lmi.sessions import SessionDesk
+from nearstream.replica.readiness import Readiness, ServedModel
+from nearstream.replica.reply import Desk
+from nearstream.replica.scheduled import ScheduledEngine
+from nearstream.replica.settings import ServerSettings
+from nearstream.telemetry.djl import DjlMetrics
+from nearstream.text.template import load_template
+from nearstream.text.tokenizer import load_tokenizer
+from nearstream.wire.dialects import lmi
+from nearstream.wire.dialects.lmi_terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.terms import Limits, Terms
+
+
+@dataclass
+class Shop:
+    """What the models of a test are made of. A url "broken" does not load, "slow" waits for the gate."""
+
+    directory: Path
+    version: str = "0.25.0"
+    form: Format = field(default_factory=lambda: Format("jsonlines"))
+    queue: int = 100
+    sessions: SessionDesk | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    engines: dict[str, Witness] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def open(self, source: Source) -> AsyncIterator[Served]:
+        if source.url == "broken":
+            raise Unusable("broken holds no model")
+        if source.url == "slow":
+            await self.gate.wait()
+        engine = Witness(ids_of(f"{source.name} speaks", self.directory), max_seqs=256)
+        self.engines[source.name] = engine
+        terms = LmiTerms(
+            lmi_release(self.version),
+            self.form,
+            limits := Limits(max_input_tokens=64, max_total_tokens=128),
+            Terms(limits=limits),
+            model=source.name,
+        )
+        path = model(self.directory)
+        batch = Batch(max_size=32, max_tokens=None, max_waiting=self.queue)
+        readiness = Readiness()
+        tokenizer = load_tokenizer(path)
+        template = load_template(path, tokenizer.special)
+        readiness.open(ServedModel(ScheduledEngine(engine, batch), tokenizer, template))
+        desk = Desk(
+            settings=ServerSettings(source.name, path, terms.tgi, compute_type=None),
+            readiness=readiness,
+            admission=Admission(self.queue, on_failure=note),
+            chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: 7),
+            clock=time.perf_counter,
+            new_id=lambda: "id",
+        )
+        yield BuiltIn(desk, batch, partial(lmi.read, terms=terms), self.queue, time.time(), self.sessions)
+        self.closed.append(source.name)
+
+
+@asynccontextmanager
+async def open_shop(
+    shop: Shop, *sources: Source, wait: bool = True, **front: Any
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of a server with these models at its start."""
+    stop, listening, ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    addresses: list[str] = []
+
+    def heard(found: Sequence[str]) -> None:
+        addresses.extend(found)
+        listening.set()
+
+    options = {"max_request_bytes": 100_000} | front
+    edge = Front(lmi_release(shop.version), **options)
+    settings = LmiServerSettings(Place(port=0, grace_s=5.0), edge, sources)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(
+            serve(
+                settings,
+                Parts(shop.open, DjlMetrics(), time.time),
+                stop=stop,
+                on_listening=heard,
+                on_ready=ready.set,
+            )
+        )
+        await (ready if wait else listening).wait()
+        connector = aiohttp.TCPConnector(limit=0)
+        try:
+            async with aiohttp.ClientSession(addresses[-1], connector=connector) as session:
+                yield session
+        finally:
+            stop.set()
+
+
+def start(*names: str, url: str = "") -> list[Source]:
+    return [Source(name, url, at_startup=True) for name in names]
