@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nearstream.core.errors import Invalid, Malformed, Misshapen, Unsupported, Unusable
-from nearstream.core.generation import TextPrompt
+from nearstream.core.errors import (
+    BatchTooLarge,
+    EngineDied,
+    Invalid,
+    Malformed,
+    Misshapen,
+    Unsupported,
+    Unusable,
+)
+from nearstream.core.generation import Delta, Finish, TextPrompt, Token
+from nearstream.core.ports import Identity
 from nearstream.wire.dialects import lmi
 from nearstream.wire.dialects.lmi import LmiExchange
+from nearstream.wire.dialects.lmi_bodies import LmiParameters
+from nearstream.wire.dialects.lmi_chat import LmiOpenAIDraft
 from nearstream.wire.dialects.lmi_terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.terms import Limits, Terms
 
 TERMS = LmiTerms(lmi_release("0.25.0"))
 
@@ -112,3 +127,280 @@ def test_what_could_only_be_ignored_is_refused_by_its_name():
 def test_an_empty_text_is_refused():
     with pytest.raises(Invalid, match="`inputs` cannot be empty"):
         exchange(inputs="")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"temperature": -0.5}, "`temperature` must not be negative"),
+        ({"repetition_penalty": 0}, "`repetition_penalty` must be strictly positive"),
+        ({"frequency_penalty": 2.5}, "`frequency_penalty` must be >= -2.0 and <= 2.0"),
+        ({"presence_penalty": -2.5}, "`presence_penalty` must be >= -2.0 and <= 2.0"),
+        ({"top_k": -2}, "`top_k` must be positive, or 0 or -1 for all tokens"),
+        ({"top_p": 0}, "`top_p` must be > 0.0 and <= 1.0"),
+        ({"top_p": 1.5}, "`top_p` must be > 0.0 and <= 1.0"),
+        ({"typical_p": 1.5}, "`typical_p` must be > 0.0 and <= 1.0"),
+        ({"max_new_tokens": 0}, "`max_new_tokens` must be strictly positive"),
+        ({"truncate": 0}, "`truncate` must be strictly positive"),
+        ({"seed": 2**64}, "`seed` must fit in 64 bits"),
+    ],
+)
+def test_a_broken_rule_says_what_was_wanted(parameters: dict[str, object], message: str):
+    with pytest.raises(Invalid) as refused:
+        exchange(parameters)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("parameters", [{"temperature": "hot"}, {"stop": [1]}, {"max_new_tokens": -1}, []])
+def test_a_value_of_the_wrong_kind_is_misshapen(parameters: object):
+    with pytest.raises(Misshapen):
+        exchange(parameters)
+
+
+def test_every_option_reaches_the_engine():
+    asked = {
+        "do_sample": True,
+        "seed": 7,
+        "temperature": 0.5,
+        "repetition_penalty": 1.5,
+        "frequency_penalty": 0.5,
+        "presence_penalty": 0.25,
+        "top_k": 5,
+        "top_p": 0.75,
+        "typical_p": 0.9,
+        "top_n_tokens": 3,
+        "decoder_input_details": True,
+    }
+    (request,) = exchange(asked | {"max_new_tokens": 4, "truncate": 9}).requests
+    given = request.sampling
+    assert (given.do_sample, given.seed, given.temperature) == (True, 7, 0.5)
+    assert (given.repetition_penalty, given.frequency_penalty, given.presence_penalty) == (1.5, 0.5, 0.25)
+    assert (given.top_k, given.top_p, given.typical_p) == (5, 0.75, 0.9)
+    assert (given.top_n_tokens, given.prefill_logprobs) == (3, True)
+    assert (request.max_new_tokens, request.truncate) == (4, 9)
+
+
+def test_null_means_the_default():
+    asked = dict.fromkeys(["seed", "temperature", "top_k", "stop", "max_new_tokens", "do_sample", "details"])
+    assert exchange(asked).requests == exchange().requests
+
+
+def test_values_that_ask_for_nothing_are_not_handed_on():
+    given = exchange({"do_sample": True, "top_k": 0, "top_p": 1.0, "typical_p": 1.0}).requests[0].sampling
+    assert (given.do_sample, given.top_k, given.top_p, given.typical_p) == (True, None, None, None)
+    assert exchange({"do_sample": True, "top_k": -1}).requests[0].sampling.top_k is None
+    exchange({"best_of": 1, "num_beams": 1, "watermark": False, "length_penalty": 1.0, "cached_prompt": None})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "early", "late"),
+    [
+        ({}, False, False),
+        ({"do_sample": True}, True, True),
+        ({"do_sample": False, "temperature": 0.5}, False, False),
+        ({"temperature": 0.5}, False, True),
+        ({"top_p": 0.9}, False, True),
+        ({"top_k": 4}, False, True),
+        ({"top_k": 0, "top_p": 1.0}, False, False),
+        ({"do_sample": True, "temperature": 0}, False, False),
+    ],
+)
+def test_up_to_0_31_only_do_sample_samples(parameters: dict[str, object], early: bool, late: bool):
+    for version, sampled in (("0.31.0", early), ("0.32.0", late), ("0.36.0", late)):
+        (request,) = exchange(parameters, given=terms(version)).requests
+        assert request.sampling.do_sample is sampled
+        if not sampled:
+            assert request.sampling.temperature is request.sampling.top_p is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "stop"),
+    [
+        ({"stop": "x"}, ("x",)),
+        ({"stop": ["x", "y"]}, ("x", "y")),
+        ({"stop_sequences": ["x", ""]}, ("x",)),
+        ({"stop": ["x"], "stop_sequences": "x"}, ("x",)),
+    ],
+)
+def test_stop_strings_come_alone_or_in_a_list_under_either_name(
+    parameters: dict[str, object], stop: tuple[str, ...]
+):
+    assert exchange(parameters).requests[0].stop == stop
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("ignore_eos_token", True),
+        ("watermark", True),
+        ("best_of", 2),
+        ("length_penalty", 0.5),
+        ("no_repeat_ngram_size", 2),
+        ("guided_json", {}),
+        ("cached_prompt", "a"),
+    ],
+)
+def test_an_option_that_nothing_here_does_is_never_ignored(option: str, value: object):
+    with pytest.raises(Unsupported) as refused:
+        exchange({option: value})
+    assert refused.value.option == option
+
+
+def test_several_inputs_are_answered_together():
+    found = exchange(inputs=["a", "b"], given=terms("0.25.0", rolling_batch=False))
+    assert [request.prompt for request in found.requests] == [TextPrompt("a"), TextPrompt("b")]
+    assert (found.kind, found.stream, found.content_type) == ("array", False, "application/json")
+    assert exchange(inputs=["a", "b"], given=terms("0.27.0")).kind == "array"
+    assert exchange(inputs=["a", "b"]).kind == "array"
+    assert exchange(inputs=["a"]).kind == "pieces"
+
+
+def test_several_inputs_are_streamed_where_lines_can_tell_them_apart():
+    assert exchange(inputs=["a", "b"], given=terms("0.25.0", formatter="jsonlines")).kind == "outputs"
+    assert exchange(inputs=["a", "b"], given=terms("0.36.0"), stream=True).kind == "lines"
+    with pytest.raises(Invalid, match="several `inputs` cannot be streamed"):
+        exchange(inputs=["a", "b"], given=terms("0.27.0"), stream=True)
+
+
+@pytest.mark.parametrize("inputs", [[], [""], ["a", ""]])
+def test_there_is_a_text_in_every_input(inputs: list[str]):
+    with pytest.raises(Invalid, match="`inputs` cannot be empty"):
+        exchange(inputs=inputs)
+
+
+def test_more_inputs_than_are_answered_at_once_are_refused():
+    with pytest.raises(BatchTooLarge, match=r"`inputs` may have up to 4 texts. Given: 5"):
+        exchange(inputs=list("abcde"))
+
+
+def test_an_answer_ends_where_the_context_does():
+    found = exchange({"max_new_tokens": 50}, given=LmiTerms(limits=Limits(10, 20)))
+    assert found.settle(found.requests[0], prompt_tokens=10).max_new_tokens == 10
+    assert found.settle(found.requests[0], prompt_tokens=1).max_new_tokens == 19
+    with pytest.raises(Invalid, match=r"up to 10 tokens\. Given: 11"):
+        found.settle(found.requests[0], prompt_tokens=11)
+    with pytest.raises(Invalid, match="cannot be empty"):
+        found.settle(found.requests[0], prompt_tokens=0)
+
+
+def test_an_adapter_is_named_for_all_inputs_or_for_each():
+    given = LmiTerms(tgi=Terms(adapters=frozenset({"x", "y"})))
+
+    def named(adapters: object, inputs: object = ("a", "b")) -> list[str | None]:
+        found = exchange(adapters=adapters, inputs=inputs, given=given)
+        return [request.sampling.adapter for request in found.requests]
+
+    assert named("x") == ["x", "x"]
+    assert named(["x", "y"]) == ["x", "y"]
+    assert named(["", "y"]) == [None, "y"]
+    assert named(["x"], "a") == ["x"]
+    assert named(None) == [None, None]
+    with pytest.raises(Invalid, match="Adapter z is not registered"):
+        named("z")
+    with pytest.raises(Invalid, match="Number of adapters is not equal to the number of inputs"):
+        named(["x"])
+
+
+def test_a_body_may_name_its_formatter_before_the_operators():
+    assert exchange({"output_formatter": "jsonlines"}, given=terms("0.27.0")).kind == "lines"
+    assert exchange({"output_formatter": "json"}, given=terms("0.27.0", formatter="sse")).kind == "whole"
+
+
+@pytest.mark.parametrize(
+    ("version", "body", "kind"),
+    [
+        ("0.36.0", {"prompt": "a"}, LmiOpenAIDraft),
+        ("0.36.0", {"prompt": "a", "inputs": "b"}, LmiOpenAIDraft),
+        ("0.36.0", {"inputs": "a", "messages": []}, lmi.LmiDraft),
+        ("0.36.0", {"messages": [], "prompt": None}, LmiOpenAIDraft),
+        ("0.27.0", {"inputs": "a", "messages": []}, LmiOpenAIDraft),
+        ("0.27.0", {"inputs": "a", "prompt": "a"}, lmi.LmiDraft),
+        ("0.26.0", {"inputs": "a", "messages": []}, lmi.LmiDraft),
+        ("0.25.0", {"inputs": "a", "messages": []}, lmi.LmiDraft),
+    ],
+)
+def test_the_keys_of_a_body_say_what_it_is(version: str, body: dict[str, object], kind: type):
+    found = lmi.read(json.dumps(body).encode(), terms(version))
+    assert isinstance(found, kind)
+
+
+def test_a_body_without_any_of_these_keys_is_told_of_them():
+    with pytest.raises(Misshapen, match="must contain prompt, inputs, or messages"):
+        lmi.read(b"{}", terms("0.36.0"))
+    with pytest.raises(Misshapen, match="inputs"):
+        lmi.read(b'{"prompt": "a"}', terms("0.27.0"))
+
+
+@pytest.mark.parametrize(
+    ("version", "form", "content_type"),
+    [
+        ("0.36.0", {}, "text/event-stream"),
+        ("0.36.0", {"chat_as_lines": True}, "application/jsonlines"),
+        ("0.27.0", {}, "application/jsonlines"),
+        ("0.27.0", {"formatter": "jsonlines"}, "application/jsonlines"),
+        ("0.27.0", {"formatter": "sse_chat"}, "text/event-stream"),
+    ],
+)
+def test_a_conversation_streams_as_its_release_and_operator_have_it(
+    version: str, form: dict[str, object], content_type: str
+):
+    for stream, expected in ((True, content_type), (False, "application/json")):
+        body = {"messages": [{"role": "user", "content": "a"}], "stream": stream}
+        found = lmi.read(json.dumps(body).encode(), terms(version, **form)).exchange()
+        assert (found.stream, found.content_type, found.pulse) == (stream, expected, b"")
+        assert len(found.requests) == 1
+        assert found.settle(found.requests[0], prompt_tokens=1).max_new_tokens > 1
+
+
+def test_tools_of_a_conversation_are_called_in_lines_too():
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    body = {"messages": [{"role": "user", "content": "a"}], "stream": True, "tools": tools}
+    told = lmi.read(json.dumps(body | {"tool_choice": "required"}).encode(), terms("0.29.0")).exchange()
+    encoder = told.encoder(Identity("7", "m", 1, "f"))
+    text = '{"name": "f", "arguments": {"a": 1}}'
+    payload = encoder.feed(Delta((Token(1, text, -1.0),), Finish("eos", 1, 1)))
+    (line,) = payload
+    assert isinstance(line, bytes)
+    assert line.endswith(b"}\n")
+    (call,) = json.loads(line)["choices"][0]["delta"]["tool_calls"]
+    assert call["function"] == {"name": "f", "arguments": '{"a": 1}'}
+
+
+VERSIONS = st.sampled_from(["0.23.0", "0.26.0", "0.27.0", "0.31.0", "0.36.0"])
+FORMS = st.builds(
+    Format,
+    st.sampled_from([None, "json", "jsonlines", "sse", "json_chat", "jsonlines_chat", "sse_chat"]),
+    st.sampled_from([None, "true", "false", "huggingface"]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(),
+    st.sampled_from([[], ["a"], {}, 1, 0.5, "a"]),
+)  # fmt: skip
+KEYS = st.sampled_from(["inputs", "parameters", "stream", "adapters", "messages", "prompt"])
+
+
+@given(
+    VERSIONS,
+    FORMS,
+    st.dictionaries(st.sampled_from(LmiParameters.__struct_fields__), VALUES, max_size=4),
+    st.dictionaries(KEYS, VALUES, max_size=3),
+)
+def test_no_body_however_odd_is_anything_but_answered_or_refused(
+    version: str, form: Format, parameters: dict[str, object], rest: dict[str, object]
+):
+    body = {"inputs": "a", "parameters": parameters} | rest
+    with suppress(Invalid):
+        found = lmi.read(json.dumps(body).encode(), LmiTerms(lmi_release(version), form)).exchange()
+        encoder = found.encoder(Identity("7", "m", 1, "f"))
+        for index in range(len(found.requests)):
+            encoder.feed(Delta((Token(1, "a", -1.0),), Finish("length", 1, 1), index))
+        encoder.fail(EngineDied("gone"))
+
+
+@given(st.binary(), VERSIONS)
+def test_no_bytes_are_anything_but_read_or_refused(body: bytes, version: str):
+    with suppress(Invalid):
+        lmi.read(body, terms(version))

@@ -49,15 +49,18 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 def read(body: bytes, terms: LmiTerms) -> Draft:
     """Conversations are read since 0.27, completions since 0.35. Raises Malformed or Misshapen."""
     keys, release = decode(body, Keys), terms.release
-    if release.by_body:
-        if keys.prompt != ABSENT:
-            return read_completion(body, terms)
-        if keys.inputs == keys.messages == ABSENT:
-            raise Misshapen("invalid payload. must contain prompt, inputs, or messages")
-    chats = release.stream_key and keys.messages != ABSENT
-    if chats and (keys.inputs == ABSENT or not release.by_body):
+    prompt, inputs, messages = (_given(value) for value in (keys.prompt, keys.inputs, keys.messages))
+    if release.by_body and prompt:
+        return read_completion(body, terms)
+    if release.by_body and not (inputs or messages):
+        raise Misshapen("invalid payload. must contain prompt, inputs, or messages")
+    if release.stream_key and messages and not (release.by_body and inputs):
         return read_chat(body, terms)
     return LmiDraft(decode(body, LmiBody), terms)
+
+
+def _given(value: msgspec.Raw) -> bool:
+    return bytes(value) not in {b"", b"null"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,11 +119,11 @@ class ChatPieceEncoder:
     def __init__(self, form: Form, identity: Identity, release: LmiRelease, *, events: bool) -> None:
         self._form = form
         self._release = release
+        self._events = events
         self._head = (sse.field() if events else b"") + _opening("chat.completion.chunk", identity)
         self._tail = b"\n\n" if events else b"\n"
-        self._done = (DONE,) if events else ()
         self._roles = [b', "role": "assistant"'] * form.choices
-        self._left = form.choices
+        self._tally = Tally(form)
 
     def feed(self, delta: Delta) -> tuple[bytes, ...]:
         index, finish = delta.index, delta.finish
@@ -132,13 +132,20 @@ class ChatPieceEncoder:
         *before, last = delta.tokens or (NO_TOKEN,)
         chunks = [self._chunk(index, token, b"null") for token in before]
         chunks.append(self._chunk(index, last, reason(finish, self._release)))
-        self._left -= 1
-        return (*chunks, *(() if self._left else self._done))
+        if self._tally.ended(index, finish):
+            chunks += self._end(usage=self._form.include_usage)
+        return tuple(chunks)
 
     def fail(self, error: NearstreamError) -> tuple[bytes, ...]:
         told = encode(str(error))
         failed = b', "error": {"message": %b, "code": %d}' % (told, FAILED)
-        return (self._chunk(0, NO_TOKEN, b'"error"', failed), *self._done)
+        return (self._chunk(0, NO_TOKEN, b'"error"', failed), *self._end(usage=False))
+
+    def _end(self, *, usage: bool) -> Iterator[bytes]:
+        if usage:
+            yield b'%b, "choices": [], "usage": %b}%b' % (self._head, _usage(self._tally), self._tail)
+        if self._events:
+            yield DONE
 
     def _chunk(self, index: int, token: Token, ended: bytes, failed: bytes = b"") -> bytes:
         role, self._roles[index] = self._roles[index], b""
@@ -166,8 +173,7 @@ class ChatWholeEncoder:
         if finish is None or not self._ended(index, finish):
             return b""
         choices = b", ".join([self._choice(index) for index in range(self._form.choices)])
-        usage = json.dumps(json.loads(self._tally.usage)).encode()
-        return b'%b, "choices": [%b], "usage": %b}\n' % (self._opening, choices, usage)
+        return b'%b, "choices": [%b], "usage": %b}\n' % (self._opening, choices, _usage(self._tally))
 
     def fail(self, error: NearstreamError) -> bytes:
         return LmiWording(self._release).refusal(error).body
@@ -194,6 +200,10 @@ def _opening(kind: str, identity: Identity) -> bytes:
         encode(kind),
         identity.created,
     )
+
+
+def _usage(tally: Tally) -> bytes:
+    return json.dumps(json.loads(tally.usage)).encode()
 
 
 def _logprob(token: Token) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import msgspec
 
@@ -97,5 +98,7 @@ def _counted(finish: Finish, shape: Shape, index: int) -> bytes:
 
 
 def number(logprob: float | None) -> bytes:
-    """Engines compute in single precision; more digits would be noise."""
-    return b"null" if logprob is None else repr(float(f"{logprob:.8g}")).encode()
+    """Engines compute in single precision; more digits would be noise. JSON knows no infinity."""
+    if logprob is None or not isfinite(logprob):
+        return b"null"
+    return repr(float(f"{logprob:.8g}")).encode()
