@@ -12,7 +12,6 @@ from importlib.metadata import version
 
 from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, inherited_environment
-from nearstream.core.errors import Unusable
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
 from nearstream.fleet.controller import Controller, Parts
@@ -98,12 +97,8 @@ def verifier(credentials: Credentials) -> Verifier:
 
 
 def read_image(uri: str) -> tuple[Persona, str]:
-    """The model server that an image URI means. Raises Unusable for one that does not run here."""
+    """The model server that an image URI means, and its version where the tag says it."""
     read = image.parse(uri)
-    if read.persona == "lmi":
-        raise Unusable(
-            f"The image {uri} is an LMI container, which this version does not serve: use a TGI image."
-        )
     return read.persona, read.version
 
 
