@@ -125,7 +125,7 @@ async def opened(shop: Shop, source: Source) -> AsyncIterator[Served]:
 def _settings(shop: Shop, source: Source) -> ServingSettings:
     directory = Path(source.url) if source.url else None
     # What a registration says fills in what the model's own file leaves open, as the environment does.
-    told = {f"OPTION_{key.upper()}": value for key, value in source.settings.items()}
+    told = {f"SERVING_{key.upper()}": value for key, value in source.settings.items()}
     serving, remarks = read_serving(directory, {**shop.environ, **told}, version=shop.release.version)
     for remark in remarks:
         log.log(LEVELS[remark.level], remark.message, model=source.name, **remark.fields)

@@ -16,15 +16,15 @@ from nearstream.replica.lmi.registry import Registered, Registry, Status
 from nearstream.replica.lmi.served import Crew, Source
 
 PAGE_MODELS = 100
-# What a registration may say of a model, by the keys of serving.properties.
+# What a registration may say of a model, by the names that servers have for it.
 _SETTINGS = {
     "engine": "engine",
     "job_queue_size": "job_queue_size",
     "batch_size": "batch_size",
     "max_batch_delay": "max_batch_delay",
     "max_idle_time": "max_idle_time",
-    "min_worker": "minWorkers",
-    "max_worker": "maxWorkers",
+    "min_worker": "min_workers",
+    "max_worker": "max_workers",
 }
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 

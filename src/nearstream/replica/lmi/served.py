@@ -17,7 +17,7 @@ class Source:
     """What is to be served as `name`: the model at `url`, and what its registration says of it.
 
     `url` is a folder, an s3:// address or a hub id; "" means that settings alone say which model it is.
-    `settings` are keys of serving.properties that stand above those of the model's own file.
+    `settings` stand where the model's own serving.properties says nothing, by the server's keys.
     """
 
     name: str
