@@ -192,6 +192,11 @@ def test_values_that_ask_for_nothing_are_not_handed_on():
     exchange({"best_of": 1, "num_beams": 1, "watermark": False, "length_penalty": 1.0, "cached_prompt": None})
 
 
+def test_one_of_top_n_tokens_is_one_answer_since_0_35_and_an_alternative_before():
+    for version, wanted in (("0.27.0", 1), ("0.36.0", 0)):
+        assert exchange({"top_n_tokens": 1}, given=terms(version)).requests[0].sampling.top_n_tokens == wanted
+
+
 @pytest.mark.parametrize(
     ("parameters", "early", "late"),
     [

@@ -121,7 +121,7 @@ def sampling(asked: LmiParameters, terms: LmiTerms, adapter: str | None) -> Samp
         frequency_penalty=asked.frequency_penalty,
         presence_penalty=asked.presence_penalty,
         seed=asked.seed,
-        top_n_tokens=asked.top_n_tokens or 0,
+        top_n_tokens=_alternatives(asked, terms),
         prefill_logprobs=bool(asked.decoder_input_details),
         adapter=adapter,
     )
@@ -159,6 +159,12 @@ def _samples(asked: LmiParameters, *, by_request_only: bool) -> bool:
         asked.typical_p not in {None, 1},
     )
     return asked.temperature is not None or any(warps)
+
+
+def _alternatives(asked: LmiParameters, terms: LmiTerms) -> int:
+    """Since 0.35 this is the number of answers, of which one is no wish."""
+    wanted = asked.top_n_tokens or 0
+    return 0 if terms.release.by_body and wanted == 1 else wanted
 
 
 def _listed(given: str | list[str] | None) -> list[str]:
