@@ -143,6 +143,10 @@ def test_an_empty_text_is_refused():
         ({"max_new_tokens": 0}, "`max_new_tokens` must be strictly positive"),
         ({"truncate": 0}, "`truncate` must be strictly positive"),
         ({"seed": 2**64}, "`seed` must fit in 64 bits"),
+        (
+            {"output_formatter": "none"},
+            "`output_formatter` must be one of json, jsonlines, sse, json_chat, jsonlines_chat, sse_chat",
+        ),
     ],
 )
 def test_a_broken_rule_says_what_was_wanted(parameters: dict[str, object], message: str):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from nearstream.core.errors import Invalid, Unsupported
 from nearstream.core.generation import Sampling
 from nearstream.wire.dialects.hf import Count, Seed, Signed
-from nearstream.wire.dialects.lmi_terms import LmiTerms
+from nearstream.wire.dialects.lmi_terms import Formatter, LmiTerms
 
 DEFAULT_MAX_NEW_TOKENS = 30
 OFF_TOP_K = (-1, 0)
 PENALTY_BOUND = 2.0
+FORMATTERS: tuple[str, ...] = get_args(Formatter)
 
 
 class LmiParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +183,8 @@ def _rules(asked: LmiParameters) -> Iterator[tuple[bool, str]]:
     yield asked.max_new_tokens == 0, "`max_new_tokens` must be strictly positive"
     yield asked.truncate == 0, "`truncate` must be strictly positive"
     yield (asked.seed or 0) >= 2**64, "`seed` must fit in 64 bits"
+    unknown = asked.output_formatter not in {None, *FORMATTERS}
+    yield unknown, f"`output_formatter` must be one of {', '.join(FORMATTERS)}"
 
 
 def _not_positive(value: float | None) -> bool:
