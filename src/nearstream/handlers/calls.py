@@ -1,0 +1,75 @@
+"""One call on its way: what was asked, what its reader has yet to take, by when the handler must go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from nearstream.core.errors import NearstreamError
+from nearstream.core.handlers import HandlerHead, HandlerInput
+
+
+class Call:
+    """Between a reader, who takes what is told and may leave, and the worker that tells it."""
+
+    __slots__ = ("_moved_at", "_over", "_return_credit", "_told", "begun", "credit", "ended", "given", "left")
+
+    def __init__(self, given: HandlerInput) -> None:
+        self.given = given
+        self.left = False
+        self.begun = False
+        self.credit = 0
+        """Chunks that the worker may send before the reader has taken one."""
+        self.ended = asyncio.Event()
+        """The worker has finished with it."""
+        self._told: asyncio.Queue[HandlerHead | bytes | NearstreamError | None] = asyncio.Queue()
+        self._over = False
+        self._moved_at = 0.0
+        self._return_credit: Callable[[], None] | None = None
+
+    def submitted(self, now: float, *, credit: int, return_credit: Callable[[], None]) -> None:
+        """A worker has it. `return_credit` lets that send one chunk more."""
+        self._moved_at = now
+        self.credit = credit
+        self._return_credit = return_credit
+
+    def tell(self, said: HandlerHead | bytes, now: float) -> None:
+        """The worker went on."""
+        self._moved_at = now
+        self.begun = True
+        if isinstance(said, bytes):
+            self.credit -= 1
+        if not self._over:
+            self._told.put_nowait(said)
+
+    def end(self, error: NearstreamError | None = None) -> None:
+        """The worker has finished."""
+        self.conclude(error)
+        self.ended.set()
+
+    def conclude(self, error: NearstreamError | None) -> None:
+        """The reader's last word; a later one is not told."""
+        if not self._over:
+            self._over = True
+            self._told.put_nowait(error)
+
+    async def next(self) -> HandlerHead | bytes | None:
+        """What is told next, None at the end. Raises the error that ended it."""
+        said = await self._told.get()
+        if isinstance(said, NearstreamError):
+            raise said
+        return said
+
+    def taken(self, now: float) -> None:
+        """The reader wants more."""
+        if not self.ended.is_set() and self._return_credit is not None:
+            if self.credit < 1:
+                self._moved_at = now
+            self.credit += 1
+            self._return_credit()
+
+    def due(self, now: float, *, predict_s: float, stream_s: float) -> float:
+        """When the worker must have gone on; not before its reader has room for more."""
+        limit_s = stream_s if self.begun else predict_s
+        waits_for_reader = self.credit < 1 and not self.left
+        return (now if waits_for_reader else self._moved_at) + limit_s

@@ -1,0 +1,205 @@
+"""One process with a user's handler: starts it, gives it calls, hears its answers, says why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import psutil
+
+from nearstream.core.errors import HandlerFailed, NotReady, Unusable
+from nearstream.core.handlers import HandlerHead
+from nearstream.handlers.calls import Call
+from nearstream.handlers.child import Child
+from nearstream.handlers.runtime.djl_python._worker import frames
+from nearstream.handlers.settings import HandlerSettings
+
+_WORKER = Path(__file__).with_name("runtime") / "worker.py"
+_END_WAIT_S = 4.0
+
+
+class HandlerProcess(asyncio.Protocol):
+    """A worker. Its calls are told what it says as that is read, with no task in between."""
+
+    def __init__(self, settings: HandlerSettings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._reader = frames.FrameReader()
+        self._ids = itertools.count(1)
+        self._calls: dict[int, Call] = {}
+        self._loaded: asyncio.Future[bool] = self._loop.create_future()
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._child = Child(settings.model, self._exited)
+        self._transport: asyncio.Transport | None = None
+        self.ready = False
+        self.concurrent = False
+        self.started_at = 0.0
+        """Seconds since the epoch."""
+
+    @classmethod
+    async def start(cls, settings: HandlerSettings, python: Path) -> HandlerProcess:
+        """Start one under the interpreter `python`; it loads while this returns. Raises Unusable."""
+        process = cls(settings)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            try:
+                await process._loop.subprocess_exec(
+                    lambda: process._child,
+                    *(str(python), "-P", "-u", str(_WORKER), str(number)),
+                    pass_fds=(number,),
+                    cwd=settings.directory,
+                    env=_environment(settings, python),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except BaseException as error:
+                ours.close()
+                if isinstance(error, OSError):
+                    raise Unusable(f"the handler's process cannot be started: {error}") from error
+                raise
+        ours.setblocking(False)
+        await process._loop.create_connection(lambda: process, sock=ours)
+        with suppress(psutil.Error):
+            process.started_at = psutil.Process(process.pid).create_time()
+        process._send(frames.encode_json(frames.LOAD, 0, _wanted(settings)))
+        return process
+
+    @property
+    def pid(self) -> int:
+        """The process's id, which is its group's."""
+        return self._child.pid
+
+    @property
+    def busy(self) -> int:
+        """How many calls it has."""
+        return len(self._calls)
+
+    async def loaded(self) -> None:
+        """Wait for the first call, which loads the model. Raises Unusable with what went wrong."""
+        settings = self._settings
+        try:
+            async with asyncio.timeout(settings.loading_timeout_s):
+                self.concurrent = await asyncio.shield(self._loaded)
+        except TimeoutError:
+            raise Unusable(
+                f"the handler of {settings.model} did not load within {settings.loading_timeout_s:g} s "
+                "(model_loading_timeout)"
+            ) from None
+        except NotReady:
+            reason = await self.ended()
+            raise Unusable(f"the handler of {settings.model} could not be loaded: {reason}") from None
+        self.ready = True
+
+    def submit(self, calls: Sequence[Call]) -> bool:
+        """Hand over a call, or a batch of them; False when the process is gone."""
+        if not self.ready:
+            return False
+        credit = self._settings.ahead_chunks
+        members = []
+        for call in calls:
+            number = next(self._ids)
+            self._calls[number] = call
+            call.submitted(self._loop.time(), credit=credit, return_credit=partial(self._credit, number))
+            members.append(frames.Member(number, call.given.content, dict(call.given.properties)))
+        self._send(frames.encode_call(members, credit=credit))
+        return True
+
+    def cancel(self, call: Call) -> None:
+        """The call's reader has left, or its time is over."""
+        for number, held in self._calls.items():
+            if held is call:
+                self._send(frames.encode(frames.CANCEL, number))
+
+    async def ended(self) -> str:
+        """Wait until the process is gone; why it went, in a few words."""
+        return await asyncio.shield(self._ended)
+
+    async def end(self) -> None:
+        """Close the socket, which ends the process; kill it if it does not. Safe to repeat."""
+        self.ready = False
+        if self._transport is not None:
+            self._transport.close()
+        try:
+            async with asyncio.timeout(_END_WAIT_S):
+                await self.ended()
+        except TimeoutError:
+            self.kill()
+            await self.ended()
+
+    def kill(self) -> None:
+        """End it now, with what it started."""
+        self.ready = False
+        self._child.kill()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._reader.feed(data):
+            if frame.kind == frames.READY:
+                self._loaded.set_result(bool(frames.decode_json(frame.load)["concurrent"]))
+            elif frame.kind == frames.REFUSED:
+                reason = frames.decode_json(frame.load)["message"]
+                self._loaded.set_exception(Unusable(f"the handler of {self._settings.model}: {reason}"))
+            elif (call := self._calls.get(frame.call)) is not None:
+                self._heard(frame, call)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ready = False
+        # A process that closed its end and runs on can do nothing for anyone.
+        self._loop.call_later(_END_WAIT_S, self.kill)
+
+    def _heard(self, frame: frames.Frame, call: Call) -> None:
+        if frame.kind == frames.CHUNK:
+            call.tell(frame.load, self._loop.time())
+        elif frame.kind == frames.HEAD:
+            call.tell(HandlerHead(**frames.decode_json(frame.load)), self._loop.time())
+        else:
+            del self._calls[frame.call]
+            failed = frame.kind == frames.FAILED
+            call.end(HandlerFailed(frames.decode_json(frame.load)["error"]) if failed else None)
+
+    def _credit(self, number: int) -> None:
+        if number in self._calls:
+            self._send(frames.encode_credit(number, 1))
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _exited(self, reason: str) -> None:
+        """The process is gone and has been heard to its end."""
+        self.ready = False
+        if self._transport is not None:
+            self._transport.abort()
+        if not self._loaded.done():
+            self._loaded.set_exception(NotReady(reason))
+        self._loaded.exception()  # retrieved here, so that a loop with no one waiting does not report it
+        for call in self._calls.values():
+            call.end(HandlerFailed(f"the handler's process ended while it worked on this call: {reason}"))
+        self._calls.clear()
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+
+def _environment(settings: HandlerSettings, python: Path) -> dict[str, str]:
+    """What the process inherits; programs that its requirements brought are found first."""
+    path = settings.environment.get("PATH", os.defpath)
+    return {**settings.environment, "PATH": f"{python.parent}{os.pathsep}{path}"}
+
+
+def _wanted(settings: HandlerSettings) -> dict[str, object]:
+    return {
+        "model_dir": str(settings.directory.resolve()),
+        "entry_point": settings.entry_point,
+        "handler": settings.handler,
+        "properties": dict(settings.properties),
+    }

@@ -1,0 +1,202 @@
+"""One worker's place: gives its process calls from the line, watches their time, starts it anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from nearstream.core.errors import HandlerFailed, Unusable
+from nearstream.handlers.batching import Line
+from nearstream.handlers.calls import Call
+from nearstream.handlers.process import HandlerProcess
+from nearstream.handlers.settings import HandlerSettings
+
+_STEADY_S = 60.0
+_PATIENCE_S = 1.0
+_CANCEL_S = 1.0
+"""An async handler that has not stopped so long after its call was cancelled never will."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Crew(Protocol):
+    """The workers of one model."""
+
+    def spares(self, slot: Slot, idle_s: float) -> bool:
+        """Whether this worker, without a call for so long, is to be ended."""
+        ...
+
+    def failed(self, slot: Slot) -> None:
+        """This worker cannot be started."""
+        ...
+
+
+class Slot:
+    """One of a crew."""
+
+    def __init__(self, settings: HandlerSettings, python: Path, line: Line, crew: Crew) -> None:
+        self._settings = settings
+        self._python = python
+        self._line = line
+        self._crew = crew
+        self._process: HandlerProcess | None = None
+        self._clock = asyncio.get_running_loop().time
+        self.failure: str | None = None
+        """Why the last start failed; None once one has not."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether its process is loaded and there."""
+        return self._process is not None and self._process.ready
+
+    @property
+    def started_at(self) -> float:
+        """When its process started, seconds since the epoch; 0 while there is none."""
+        return self._process.started_at if self._process else 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, None while there is none."""
+        return self._process.pid if self._process else None
+
+    @property
+    def room(self) -> int:
+        """How many calls it could take at once now."""
+        process = self._process
+        if process is None or not process.ready:
+            return 0
+        return max(self._places(process) * self._settings.batch_size - process.busy, 0)
+
+    def holds(self, call: Call) -> None:
+        """Tell the process, if it has the call, that the reader has left."""
+        if self._process is not None:
+            self._process.cancel(call)
+
+    async def start(self) -> None:
+        """Start a process and wait until it has loaded. Raises Unusable with what went wrong."""
+        began = self._clock()
+        self._process = process = await HandlerProcess.start(self._settings, self._python)
+        try:
+            await process.loaded()
+        except BaseException as error:
+            self.failure = str(error)
+            process.kill()
+            await process.ended()
+            raise
+        self.failure = None
+        load_s = round(self._clock() - began, 3)
+        concurrent = process.concurrent
+        _log.info(
+            "handler ready", model=self._settings.model, pid=process.pid, load_s=load_s, concurrent=concurrent
+        )
+
+    async def keep(self, *, started: bool) -> None:
+        """Have a process that answers calls, until it is one too many. `started`: there is one."""
+        delay_s = self._settings.restart_delay_s
+        while True:
+            if not started:
+                started = await self._started()
+            if started and (process := self._process) is not None:
+                began = self._clock()
+                if await self._served(process):
+                    return
+                started = False
+                if self._clock() - began > _STEADY_S:
+                    delay_s = self._settings.restart_delay_s
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, self._settings.max_restart_delay_s)
+
+    async def close(self) -> None:
+        """End the process; its calls fail."""
+        if self._process is not None:
+            await self._process.end()
+
+    async def _started(self) -> bool:
+        try:
+            await self.start()
+        except Unusable as error:
+            _log.error("handler cannot be started", model=self._settings.model, reason=str(error))
+            self._crew.failed(self)
+            return False
+        return True
+
+    async def _served(self, process: HandlerProcess) -> bool:
+        """Feed a process until it ends, or is one too many: True."""
+        async with asyncio.TaskGroup() as tasks:
+            feeding = tasks.create_task(self._feed(process, tasks))
+            ending = tasks.create_task(process.ended())
+            await asyncio.wait({feeding, ending}, return_when=asyncio.FIRST_COMPLETED)
+            retired = not ending.done()
+            feeding.cancel()
+            if retired:
+                await process.end()
+        tell = _log.info if retired else _log.error
+        tell("handler ended", model=self._settings.model, pid=process.pid, reason=ending.result())
+        return retired
+
+    async def _feed(self, process: HandlerProcess, tasks: asyncio.TaskGroup) -> None:
+        """Hand over what comes in line, as much at once as the process takes; returns when one too many."""
+        places = asyncio.Semaphore(self._places(process))
+        idle_since = self._clock()
+        while True:
+            await places.acquire()
+            calls = await self._line.take(patience_s=_PATIENCE_S)
+            if calls:
+                tasks.create_task(self._watch(process, calls)).add_done_callback(lambda _: places.release())
+            else:
+                places.release()
+            if calls or process.busy:
+                idle_since = self._clock()
+            elif self._crew.spares(self, self._clock() - idle_since):
+                return
+
+    def _places(self, process: HandlerProcess) -> int:
+        return self._settings.concurrent_calls if process.concurrent else 1
+
+    async def _watch(self, process: HandlerProcess, calls: Sequence[Call]) -> None:
+        """Hand over calls that go together, and wait until the process is done with them."""
+        if not process.submit(calls):
+            self._line.put_back(calls)
+            await process.ended()
+            return
+        settings = self._settings
+        while live := [call for call in calls if not call.ended.is_set()]:
+            now = self._clock()
+            dues = {
+                call: call.due(now, predict_s=settings.predict_timeout_s, stream_s=settings.stream_timeout_s)
+                for call in live
+            }
+            next_call = min(live, key=lambda call: dues[call])
+            if dues[next_call] <= now:
+                await self._expire(process, [call for call in live if dues[call] <= now])
+                continue
+            await _ended_within(next_call, dues[next_call] - now)
+
+    async def _expire(self, process: HandlerProcess, overdue: Sequence[Call]) -> None:
+        """End calls that took too long, and the process, too, unless it lets go of them at once."""
+        settings = self._settings
+        for call in overdue:
+            limit_s = settings.stream_timeout_s if call.begun else settings.predict_timeout_s
+            did = "gave nothing more" if call.begun else "did not answer"
+            call.conclude(HandlerFailed(f"predict timeout: the handler {did} within {limit_s:g} s"))
+            _log.error("handler timed out", model=settings.model, pid=process.pid, limit_s=limit_s)
+        if process.concurrent:
+            for call in overdue:
+                process.cancel(call)
+            if all([await _ended_within(call, _CANCEL_S) for call in overdue]):
+                return
+        process.kill()
+        await process.ended()
+
+
+async def _ended_within(call: Call, wait_s: float) -> bool:
+    try:
+        async with asyncio.timeout(wait_s):
+            await call.ended.wait()
+    except TimeoutError:
+        return False
+    return True
