@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import START_TIMEOUT_S, eventually, free_port
+from tests.lora import saying, write_adapter
 
 COMMAND = str(Path(sys.executable).with_name("text-generation-launcher"))
 
@@ -76,3 +77,21 @@ def test_a_model_that_cannot_be_used_ends_it_with_the_reason(tmp_path: Path):
         assert process.wait(timeout=START_TIMEOUT_S) == 1
         assert log.read_text().splitlines()[-1].startswith("Error: ")
         assert "/no/such/model" in log.read_text()
+
+
+def test_an_adapter_of_the_launchers_flag_is_asked_for_by_its_name(tmp_path: Path):
+    port, parrot = free_port(), write_adapter(tmp_path / "parrot", saying(77))
+    flags = ("--port", str(port), "--hostname", "127.0.0.1", "--lora-adapters", f"parrot={parrot}")
+    with launched(tmp_path, *flags, "--json-output") as (process, log):
+        eventually(
+            lambda: process.poll() is not None or "ready" in [line["event"] for line in lines(log)],
+            "the model server is ready",
+            timeout_s=START_TIMEOUT_S,
+        )
+        assert process.poll() is None, log.read_text()
+        parameters = {"max_new_tokens": 3, "details": True, "adapter_id": "parrot"}
+        answer = post(f"http://127.0.0.1:{port}/generate", {"inputs": "Hello", "parameters": parameters})
+        assert [token["id"] for token in answer["details"]["tokens"]] == [77] * 3
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert list((tmp_path / "cache").glob("adapters-*")) == []

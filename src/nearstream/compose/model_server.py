@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,12 @@ from nearstream.config.container import ContainerSettings
 from nearstream.config.home import Home
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.models.adapters_base import adaptable_modules
+from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.convert import WeightFormat
 from nearstream.models.hub import parse_hub_id
 from nearstream.models.resolve import resolve
+from nearstream.replica.adapters import Adapters
 from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
 from nearstream.telemetry.spans import Trace, untraced
@@ -56,13 +61,30 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         vocab_size=model.vocab_size,
         kv_bytes_per_token=model.kv_bytes_per_token,
         max_seqs=container.max_batch_size,
+        adaptable=adaptable_modules(model.model),
+        adapter_lanes=container.max_active_adapters,
     )
     release = tgi_release(options.version or LATEST)
     context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
-    settings = ServerSettings(
+    granted = limits(container, release, context)
+    with traces(container) as trace, adapters_of(container, engine, options, home) as adapters:
+        await serve(
+            _server_settings(options, container, Terms(release, granted, adapters), model.path),
+            lambda: OpenVINOEngine.open(engine),
+            adapters=adapters,
+            trace=trace,
+            on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
+            on_ready=lambda: log.info("ready", model=options.model_id),
+        )
+
+
+def _server_settings(
+    options: ServeOptions, container: ContainerSettings, terms: Terms, directory: Path
+) -> ServerSettings:
+    return ServerSettings(
         model_id=options.model_id,
-        model_directory=model.path,
-        terms=Terms(release, limits(container, release, context)),
+        model_directory=directory,
+        terms=terms,
         host=options.host,
         port=options.port,
         socket=options.uds,
@@ -74,14 +96,19 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
         max_batch_tokens=container.max_batch_total_tokens,
         compute_type=container.compute_type,
     )
-    with traces(container) as trace:
-        await serve(
-            settings,
-            lambda: OpenVINOEngine.open(engine),
-            trace=trace,
-            on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
-            on_ready=lambda: log.info("ready", model=options.model_id),
+
+
+@contextmanager
+def adapters_of(
+    container: ContainerSettings, engine: EngineSettings, options: ServeOptions, home: Home
+) -> Iterator[Adapters]:
+    """The adapters of a server, and for as long the folder of their files."""
+    home.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="adapters-", dir=home.cache) as folder:
+        store = AdapterStore(
+            engine.adaptable, Path(folder), lambda text: log.info("preparing an adapter", progress=text)
         )
+        yield Adapters(store.prepare, container.lora_adapters, taken=options.model_id)
 
 
 def traces(container: ContainerSettings) -> AbstractContextManager[Trace]:

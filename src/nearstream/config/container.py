@@ -35,12 +35,16 @@ class ContainerSettings:
     hf_model_revision: str | None = None
     compute_type: str = "cpu"
     """What answers call the machine in `x-compute-type`."""
+    lora_adapters: tuple[tuple[str, str], ...] = ()
+    """Names, and the folders or hub ids to load under them."""
+    max_active_adapters: int = 1
+    """Adapters that answer at the same time; each takes the memory of the model's weights once more."""
 
 
 _NUMBERS = (
     "max_total_tokens", "max_concurrent_requests", "max_best_of", "max_stop_sequences", "max_top_n_tokens",
     "max_client_batch_size", "max_batch_size", "max_batch_total_tokens", "payload_limit",
-    "graceful_termination_timeout",
+    "graceful_termination_timeout", "max_active_adapters",
 )  # fmt: skip
 _TEXTS = ("api_key", "hf_model_id", "hf_model_revision", "otlp_endpoint", "otlp_service_name", "compute_type")
 
@@ -48,13 +52,14 @@ _TEXTS = ("api_key", "hf_model_id", "hf_model_revision", "otlp_endpoint", "otlp_
 def container_settings(environ: Mapping[str, str] | None = None) -> ContainerSettings:
     """Read the environment. Raises Unusable with the variable, what came and what is wanted."""
     environ = unquoted(os.environ if environ is None else environ)
-    found: dict[str, int | str | bool | tuple[str, ...]] = {
+    found: dict[str, object] = {
         name: _number(environ, name.upper()) for name in _NUMBERS if environ.get(name.upper())
     }
     found |= {name: environ[name.upper()] for name in _TEXTS if environ.get(name.upper())}
     found["messages_api_enabled"] = environ.get("MESSAGES_API_ENABLED", "").lower() in ("1", "true")
     if origins := tuple(environ.get("CORS_ALLOW_ORIGIN", "").replace(",", " ").split()):
         found["cors_allow_origins"] = origins
+    found["lora_adapters"] = _lora_adapters(environ.get("LORA_ADAPTERS", ""))
     length, tokens = environ.get("MAX_INPUT_LENGTH"), environ.get("MAX_INPUT_TOKENS")
     if length and tokens:
         raise Unusable(  # in the words of TGI's launcher, its stray quote included
@@ -64,6 +69,19 @@ def container_settings(environ: Mapping[str, str] | None = None) -> ContainerSet
     if length or tokens:
         found["max_input_tokens"] = _number(environ, "MAX_INPUT_TOKENS" if tokens else "MAX_INPUT_LENGTH")
     return _consistent(ContainerSettings(**found))  # type: ignore[arg-type]
+
+
+def _lora_adapters(value: str) -> tuple[tuple[str, str], ...]:
+    """`name` or `name=path`, with commas between; a name alone is a hub id, or a path. Raises Unusable."""
+    found: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in value.split(","))):
+        name, named, source = (part.strip() for part in entry.partition("="))
+        if not name or (named and not source):
+            raise Unusable(f"LORA_ADAPTERS has {entry!r}; a hub id, or name=path, is wanted.")
+        if name in found:
+            raise Unusable(f"LORA_ADAPTERS has the name {name!r} twice; give each adapter its own.")
+        found[name] = source or name
+    return tuple(found.items())
 
 
 def unquoted(environ: Mapping[str, str]) -> dict[str, str]:

@@ -58,7 +58,7 @@ FLAGS = (
             "max-total-tokens", "max-batch-total-tokens", "max-batch-size", "max-client-batch-size",
             "hostname", "port",
             "api-key", "payload-limit", "graceful-termination-timeout", "otlp-endpoint",
-            "otlp-service-name",
+            "otlp-service-name", "lora-adapters",
         )
     ),
     Flag("cors-allow-origin", repeated=True),
@@ -88,7 +88,6 @@ FLAGS = (
     Flag("tokenizer-config-path", "the files in the model's own folder are used"),
     Flag("disable-grammar-support", "grammars stay available", switch=True),
     Flag("enable-prefill-logprobs", "the engine computes no log-probabilities of prompts", switch=True),
-    Flag("lora-adapters", "no adapters are loaded; the base model answers"),
     Flag("watermark-gamma", _NO_WATERMARK),
     Flag("watermark-delta", _NO_WATERMARK),
     Flag("ngrok", _NO_TUNNEL, switch=True),

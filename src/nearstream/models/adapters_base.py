@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nearstream.models.directory import IR_MODEL
 
-Modules = dict[str, tuple[int, int]]
+Modules = Mapping[str, tuple[int, int]]
 """Outputs and inputs of each linear module, by the name that the checkpoint gives it."""
 
 _MATMUL = re.compile(

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from nearstream.core.errors import Misshapen, NotReady
+from nearstream.replica.adapters import AdapterRoutes, Adapters
 from nearstream.replica.answer import prompt_text
 from nearstream.replica.edge import failures_told, json_body, key_checked, on_every_response
 from nearstream.replica.info import info, templated, tokens
@@ -23,7 +24,7 @@ from nearstream.wire.dialects.terms import Terms
 Reader = Callable[[bytes], Draft]
 
 
-def build_app(desk: Desk, operation: Operation) -> web.Application:
+def build_app(desk: Desk, operation: Operation, adapters: Adapters) -> web.Application:
     """The application around a desk; the model may come later."""
     settings = desk.settings
     terms = settings.terms
@@ -35,6 +36,10 @@ def build_app(desk: Desk, operation: Operation) -> web.Application:
     pages = Pages(desk)
     app.router.add_get("/metrics", operation.metrics)
     app.router.add_post("/abort/{request_id}", operation.abort)
+    routes = AdapterRoutes(adapters)
+    app.router.add_get("/adapters", routes.list)
+    app.router.add_post("/adapters", routes.load)
+    app.router.add_delete("/adapters/{name:.+}", routes.unload)
     app.router.add_get("/info", pages.info)
     app.router.add_get("/v1/models", pages.models)
     app.router.add_post("/tokenize", pages.tokenize)

@@ -5,6 +5,7 @@ Schemas come from the types that read the bodies, and from `shapes`, which tests
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from nearstream.replica.docs_page import page
 from nearstream.replica.openapi_bounds import bounded
-from nearstream.replica.openapi_calls import HTML, JSON, POST, Call, calls
+from nearstream.replica.openapi_calls import GET, HTML, JSON, Call, calls
 from nearstream.replica.operation import PRIORITY_HEADER
 from nearstream.replica.settings import ServerSettings
 from nearstream.wire.dialects.shapes import ErrorResponse
@@ -30,11 +31,13 @@ _NAMES = {
     "ChatBody": "ChatRequest",
     "CompletionBody": "CompletionRequest",
     "ChatTurn": "Message",
+    "AdapterBody": "AdapterRequest",
 }
 _REF = "#/components/schemas/"
 _REFUSALS = {
     400: "The body is not JSON",
-    404: "There is no such call",
+    404: "There is nothing of this name",
+    409: "The name is taken",
     413: "The body is too large",
     415: "The body is said to be something else than JSON",
     422: "The body breaks a rule, or asks for what the engine cannot do",
@@ -99,13 +102,13 @@ def _operation(call: Call, by_kind: dict[str, Document]) -> Document:
 
 
 def _secured(call: Call) -> Document:
-    return {"security": [{"key": []}]} if call.method is POST else {}
+    return {} if call.method is GET else {"security": [{"key": []}]}
 
 
 def _parameters(call: Call) -> Iterator[Document]:
     text = {"type": "string"}
-    if "{request_id}" in call.path:
-        yield {"name": "request_id", "in": "path", "required": True, "schema": text}
+    for name in re.findall(r"\{(\w+)\}", call.path):
+        yield {"name": name, "in": "path", "required": True, "schema": text}
     if call.generates:
         yield {"name": "x-request-id", "in": "header", "schema": text, "description": _REQUEST_ID}
         priority = {"type": "string", "enum": ["high", "normal", "low"], "default": "normal"}
@@ -120,7 +123,7 @@ def _responses(call: Call, by_kind: dict[str, Document]) -> Document:
         content[sse.CONTENT_TYPE] = {"schema": _event(_one_of(takes.events, by_kind), done=takes.done)}
     answer: Document = {"description": _STREAM if takes.events else _ANSWER}
     found: Document = {"200": answer | ({"content": content} if content else {})}
-    if call.method is POST:
+    if call.method is not GET:
         found["401"] = {"description": "The key is missing or wrong"}
     said = {JSON: {"schema": {"$ref": f"{_REF}ErrorResponse"}}}
     for status in call.refusals:

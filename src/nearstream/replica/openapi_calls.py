@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Any
 
+from nearstream.wire.dialects import adapters, shapes
 from nearstream.wire.dialects import openai_shapes as openai
-from nearstream.wire.dialects import shapes
 from nearstream.wire.dialects.hf import GenerateBody
 from nearstream.wire.dialects.openai_bodies import ChatBody, CompletionBody
 from nearstream.wire.dialects.terms import Terms
 
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
-GET, POST = HTTPMethod.GET, HTTPMethod.POST
+GET, POST, DELETE = HTTPMethod.GET, HTTPMethod.POST, HTTPMethod.DELETE
 TGI, OPENAI, SAGEMAKER, OPERATION = "Text Generation Inference", "OpenAI", "Amazon SageMaker", "Operation"
 _EVENTS = shapes.StreamResponse, shapes.ErrorResponse
 _CHAT_CHUNKS = openai.ChatCompletionChunk, openai.StreamError
@@ -67,6 +67,7 @@ def calls(terms: Terms, *, messages_api: bool) -> Iterator[Call]:
         yield Call(GET, path, "Whether a call would be answered", tag, Takes(), (503,))
     aborted = Takes(answer=(shapes.Aborted,))
     yield Call(POST, "/abort/{request_id}", "End a call that is under way", OPERATION, aborted, (404,))
+    yield from _adapter_calls()
     yield Call(GET, "/metrics", "For Prometheus", OPERATION, Takes(answer=(str,), media=TEXT))
     yield Call(GET, "/docs", "This document to read", OPERATION, Takes(answer=(str,), media=HTML))
     yield Call(GET, "/api-doc/openapi.json", "This document", OPERATION, Takes(answer=(dict[str, Any],)))
@@ -85,6 +86,15 @@ def _tgi_calls() -> Iterator[Call]:
     yield Call(POST, "/tokenize", "A text's tokens", TGI, tokens, READING)
     yield Call(POST, "/chat_tokenize", "A conversation's tokens", TGI, templated, READING)
     yield Call(GET, "/info", "The model and the limits", TGI, Takes(answer=(shapes.Info,)))
+
+
+def _adapter_calls() -> Iterator[Call]:
+    every = Takes(answer=(adapters.AdapterList,))
+    loaded = Takes(body=(adapters.AdapterBody,), answer=(adapters.Adapter,))
+    unloaded = Takes(answer=(adapters.Adapter,))
+    yield Call(GET, "/adapters", "The LoRA adapters that can be asked for", OPERATION, every)
+    yield Call(POST, "/adapters", "Load a LoRA adapter", OPERATION, loaded, (*READING, 409, 424))
+    yield Call(DELETE, "/adapters/{name}", "Unload a LoRA adapter", OPERATION, unloaded, (404, 503))
 
 
 def _openai_calls() -> Iterator[Call]:

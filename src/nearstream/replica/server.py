@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 
 from nearstream.core.ports import Engine
+from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances
 from nearstream.replica.app import build_app
@@ -31,10 +32,11 @@ from nearstream.text.tokenizer import load_tokenizer
 EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - all but two are named, and have defaults
     settings: ServerSettings,
     engine_factory: EngineFactory,
     *,
+    adapters: Adapters | None = None,
     stop: asyncio.Event | None = None,
     trace: Trace = untraced,
     on_listening: Callable[[Sequence[str]], None] = lambda addresses: None,
@@ -43,15 +45,17 @@ async def serve(
     """Serve until `stop` is set (without it: until SIGTERM or SIGINT), then drain and return.
 
     Listens at once and answers 503 until `engine_factory`'s engine is open, which it must be warm by then.
-    `on_listening` gets the addresses, `http://host:port` and `unix:/path`; `trace` gets each call once it has
-    ended. Raises Unusable for a model or an address that cannot be used, and what the factory raises.
+    `adapters` are those that `settings.terms.adapters` tells of. `on_listening` gets the addresses,
+    `http://host:port` and `unix:/path`; `trace` gets each call once it has ended. Raises Unusable for a
+    model, an adapter or an address that cannot be used, and what the factory raises.
     """
     readiness, batch = Readiness(), _batch(settings)
     operation = _operation(settings, batch, trace)
+    adapters = adapters or Adapters()
     await host(
-        build_app(_desk(settings, readiness), operation),
+        build_app(_desk(settings, readiness), operation, adapters),
         Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
-        hold=_hold(settings, engine_factory, readiness, batch, on_ready),
+        hold=_hold(settings, _adapted(engine_factory, adapters), readiness, batch, on_ready),
         drain=readiness.drain,
         stop=stop,
         on_listening=on_listening,
@@ -90,6 +94,17 @@ def _operation(settings: ServerSettings, batch: Batch, trace: Trace) -> Operatio
         Gauge("tgi_batch_max_total_tokens", "Tokens the batch may reach", read=lambda: max_tokens),
     )
     return Operation(calls, gauges)
+
+
+def _adapted(engine_factory: EngineFactory, adapters: Adapters) -> EngineFactory:
+    """The engine with the adapters that it begins with."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Engine]:
+        async with engine_factory() as engine:
+            yield await adapters.open(engine)
+
+    return opened
 
 
 async def _hold(

@@ -134,11 +134,7 @@ class Lanes:
         except RuntimeError as error:
             self._told.append(AdapterTried(frame.id, str(error)))
             return
-        wanted = min(self._most, len(self._adapters))
-        if self._opening is None and len(self._lanes) < wanted:
-            self._opening = frame, self._opener.submit(self._open_lane)
-        else:
-            self._line.append(frame)
+        self._line.append(frame)
 
     def _finish_opening(self) -> None:
         """Put a lane that was opened to use; wait for it a little where there is nothing else to do."""
@@ -151,13 +147,12 @@ class Lanes:
             return
         self._opening = None
         try:
-            lane = Lane(opened.result())
-            self._change(lane, frame.id)
+            self._lanes.append(Lane(opened.result()))
         except RuntimeError as error:
             self._refuse(frame, error)
         else:
-            self._lanes.append(lane)
-            self._told.append(AdapterTried(frame.id))
+            self._line.appendleft(frame)
+        self._trim()
 
     def _fill(self) -> None:
         while self._line:
@@ -166,10 +161,17 @@ class Lanes:
             if number not in self._adapters:
                 self._refuse(self._line.popleft(), RuntimeError("its adapter is not loaded"))
                 continue
+            if isinstance(frame, LoadAdapter) and self._may_open():
+                self._line.popleft()
+                self._opening = frame, self._opener.submit(self._open_lane)
+                continue
             lane = self._lane(number)
             if lane is None:
                 return
             self._enter(lane, frame, number)
+
+    def _may_open(self) -> bool:
+        return self._opening is None and len(self._lanes) < min(self._most, len(self._adapters))
 
     def _lane(self, number: int) -> Lane | None:
         """The lane that wears this adapter, or else the one that was empty for the longest."""
@@ -210,11 +212,15 @@ class Lanes:
             self._told.append(AdapterTried(frame.id, str(error)))
 
     def _drop(self, number: int) -> None:
-        """Forget an adapter, and give back the memory of a lane that no other adapter needs."""
+        """Forget an adapter, also one that was not tried yet."""
         self._adapters.pop(number, None)
         for lane in self._lanes:
             if lane.worn == number:
                 lane.worn = 0
+        self._trim()
+
+    def _trim(self) -> None:
+        """Give back the memory of a lane that no adapter needs."""
         spare = [lane for lane in self._lanes if not lane.worn and not lane.batch.busy]
         for lane in spare[: max(len(self._lanes) - len(self._adapters), 0)]:
             self._lanes.remove(lane)

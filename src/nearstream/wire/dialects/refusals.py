@@ -8,6 +8,7 @@ import msgspec
 
 from nearstream.core.errors import (
     BatchTooLarge,
+    Conflict,
     GenerationFailed,
     Invalid,
     Malformed,
@@ -19,6 +20,7 @@ from nearstream.core.errors import (
     TemplateFailed,
     ToolFailed,
     Unsupported,
+    Unusable,
     WrongMedia,
 )
 from nearstream.wire.dialects.dialect import Refusal
@@ -36,6 +38,8 @@ _TABLE: tuple[tuple[type[NearstreamError], int, str, str], ...] = (
     (NotReady, 503, "healthcheck", "unhealthy"),
     (GenerationFailed, 424, "generation", "Request failed during generation: {}"),
     (Missing, 404, "not_found", "{}"),
+    (Conflict, 409, "conflict", "{}"),
+    (Unusable, 422, "unusable", "{}"),
 )
 # These come before a stream, with a status; every other refusal of a stream is told inside it.
 _BEFORE_THE_STREAM = (Malformed, TemplateFailed, ToolFailed, NotReady)

@@ -82,7 +82,7 @@ def sampling(asked: Parameters, terms: Terms) -> Sampling:
         top_n_tokens=0 if chosen_is_top(asked) else asked.top_n_tokens or 0,
         prefill_logprobs=asked.decoder_input_details,
         watermark=asked.watermark,
-        adapter=asked.adapter_id if asked.adapter_id in terms.adapters else None,
+        adapter=asked.adapter_id if asked.adapter_id and asked.adapter_id in terms.adapters else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from nearstream.core.errors import Unusable
@@ -63,7 +64,8 @@ class Terms:
 
     release: Release = field(default_factory=Release)
     limits: Limits = field(default_factory=Limits)
-    adapters: frozenset[str] = frozenset()
+    adapters: Container[str] = frozenset()
+    """Looked at for each request: they come and go."""
 
 
 def tgi_release(version: str) -> Release:

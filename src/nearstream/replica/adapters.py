@@ -1,0 +1,153 @@
+"""The adapters of a server: loaded at its start and while it runs, asked for by name."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from nearstream.core.errors import Conflict, Invalid, Missing, NotReady, Unusable
+from nearstream.core.generation import Sampling, Step
+from nearstream.core.ports import AdapterHost, Engine
+from nearstream.replica.edge import json_body
+from nearstream.wire.dialects.adapters import MOST_NAME, NAME, Adapter, AdapterBody, AdapterList
+from nearstream.wire.dialects.hf import decode
+
+Prepare = Callable[[str], Awaitable[Path]]
+"""From a source to the file that an engine loads, which is removed when it is no longer needed."""
+_log = structlog.get_logger(__name__)
+
+
+async def _refuse(source: str) -> Path:
+    raise Unusable(f"{source!r} is not loaded: this server was started without adapters")
+
+
+class Adapters:
+    """What `in` tells is what can be asked for now. `configured` are names and sources to begin with."""
+
+    def __init__(
+        self,
+        prepare: Prepare = _refuse,
+        configured: Sequence[tuple[str, str]] = (),
+        *,
+        taken: str | None = None,
+    ) -> None:
+        self._prepare = prepare
+        self._configured = configured
+        self._taken = taken
+        self._host: AdapterHost | None = None
+        self._loaded: dict[str, tuple[Adapter, Path]] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaded
+
+    @property
+    def all(self) -> list[Adapter]:
+        """In the order in which they were loaded."""
+        return [adapter for adapter, _ in self._loaded.values()]
+
+    async def open(self, engine: Engine) -> Engine:
+        """Load what is configured; the engine for requests that may name adapters. Raises Unusable."""
+        if not isinstance(engine, AdapterHost):
+            if self._configured:
+                raise Unusable("the engine takes no adapters: start without LORA_ADAPTERS")
+            return engine
+        self._host = engine
+        for name, source in self._configured:
+            try:
+                await self.load(name, source)
+            except (Conflict, Invalid) as error:
+                raise Unusable(f"LORA_ADAPTERS: {error}") from error
+        return AdaptedEngine(engine, engine.adapters)
+
+    async def load(self, name: str, source: str) -> Adapter:
+        """Raises Invalid or Conflict for the name, Unusable for what is at the source, NotReady."""
+        host = self._open_host()
+        self._check(name)
+        file = await self._prepare(source)
+        try:
+            await host.load_adapter(name, file)
+        except BaseException:
+            await asyncio.to_thread(file.unlink, missing_ok=True)
+            raise
+        adapter = Adapter(name=name, source=source)
+        self._loaded[name] = adapter, file
+        _log.info("adapter can be asked for", adapter=name, source=source)
+        return adapter
+
+    async def unload(self, name: str) -> Adapter:
+        """Answers that were begun with it are ended with it. Raises Missing, NotReady."""
+        host = self._open_host()
+        if name not in self._loaded:
+            raise Missing(f"there is no adapter {name!r}")
+        adapter, file = self._loaded.pop(name)
+        await host.unload_adapter(name)
+        await asyncio.to_thread(file.unlink, missing_ok=True)
+        return adapter
+
+    def _open_host(self) -> AdapterHost:
+        if self._host is None:
+            raise NotReady("the model is still loading")
+        return self._host
+
+    def _check(self, name: str) -> None:
+        if not re.fullmatch(NAME, name) or len(name) > MOST_NAME:
+            raise Invalid(f"{name!r} is no name for an adapter: letters, digits and _ . : @ / ~ - are")
+        if name in self._loaded:
+            raise Conflict(f"an adapter {name!r} is loaded already: delete it first, or take another name")
+        if name == self._taken:
+            raise Conflict(f"{name!r} is the model's own name: take another for the adapter")
+
+
+class AdaptedEngine:
+    """An engine that answers with the base model where an adapter was unloaded before its turn came."""
+
+    def __init__(self, engine: Engine, names: Callable[[], frozenset[str]]) -> None:
+        self._engine = engine
+        self._names = names
+
+    def generate(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        on_end: Callable[[], None] | None = None,
+    ) -> AsyncGenerator[Step, None]:
+        """See `Engine.generate`; iterate it at once."""
+        if sampling.adapter is not None and sampling.adapter not in self._names():
+            sampling = replace(sampling, adapter=None)
+        return self._engine.generate(prompt, sampling, max_new_tokens=max_new_tokens, on_end=on_end)
+
+    async def healthy(self) -> bool:
+        return await self._engine.healthy()
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+class AdapterRoutes:
+    """GET, POST and DELETE of /adapters."""
+
+    def __init__(self, adapters: Adapters) -> None:
+        self._adapters = adapters
+
+    async def list(self, request: web.Request) -> web.Response:
+        return _json(AdapterList(adapters=self._adapters.all))
+
+    async def load(self, request: web.Request) -> web.Response:
+        asked = decode(await json_body(request), AdapterBody)
+        return _json(await self._adapters.load(asked.name, asked.source))
+
+    async def unload(self, request: web.Request) -> web.Response:
+        return _json(await self._adapters.unload(request.match_info["name"]))
+
+
+def _json(told: msgspec.Struct) -> web.Response:
+    return web.Response(body=msgspec.json.encode(told), content_type="application/json")
