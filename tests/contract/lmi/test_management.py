@@ -116,3 +116,13 @@ async def test_a_call_under_way_ends_before_its_model_leaves(tmp_path: Path):
         engine.resume()
         assert text_of(await (await call).read()) == "m speaks"
         await until(lambda: shop.closed == ["m"])
+
+
+async def test_a_server_that_others_can_reach_is_managed_with_a_key_or_not_at_all(tmp_path: Path):
+    async with open_shop(Shop(tmp_path), *start("m"), managed=False) as session:
+        for method, path in (("GET", "/models"), ("POST", "/models?url=x"), ("DELETE", "/models/m")):
+            async with session.request(method, path) as response:
+                assert response.status == 403
+                assert "set API_KEY" in (await response.json())["message"]
+        async with session.post("/models/m/invoke", json=ASK) as response:
+            assert response.status == 200

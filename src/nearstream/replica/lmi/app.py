@@ -32,6 +32,8 @@ class Front:
     release: LmiRelease
     max_request_bytes: int
     api_key: str | None = None
+    managed: bool = True
+    """Whether models may be registered and taken away; that runs their code, so not for just anybody."""
 
 
 def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, front: Front) -> web.Application:
@@ -54,7 +56,10 @@ def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, fro
     if front.release.by_body:
         for path in ("/v1/chat/completions", "/v1/completions"):
             app.router.add_post(path, invocations)
-    Management(registry).add_routes(app.router)
+    if front.managed:
+        Management(registry).add_routes(app.router)
+    else:
+        app.router.add_route("*", "/models{rest:.*}", _unmanaged)
     return app
 
 
@@ -121,6 +126,12 @@ def _responses_counted(metrics: DjlMetrics) -> Middleware:
         return response
 
     return count
+
+
+async def _unmanaged(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPForbidden(
+        reason="Models are managed from this machine alone, or with a key: set API_KEY for this server."
+    )
 
 
 async def _on_every_response(request: web.Request, response: web.StreamResponse) -> None:

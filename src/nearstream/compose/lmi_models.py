@@ -1,0 +1,237 @@
+"""Opens the models of an LMI server: on our engine, or with a handler of their own."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from nearstream.compose.model_server import DEFAULT_CONTEXT_TOKENS
+from nearstream.config.serving.read import read_serving
+from nearstream.config.serving.settings import NO_ROLLING_BATCH, ServingSettings
+from nearstream.core.aliases import Aliases, apply_aliases
+from nearstream.core.errors import Unusable
+from nearstream.core.ports import Clock
+from nearstream.engines.openvino.engine import OpenVINOEngine
+from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.handlers.settings import HandlerSettings
+from nearstream.handlers.workers import HandlerWorkers
+from nearstream.models.convert import WeightFormat
+from nearstream.models.directory import ModelDirectory
+from nearstream.models.hub import parse_hub_id
+from nearstream.models.resolve import resolve
+from nearstream.replica.admission import Admission
+from nearstream.replica.answer import Chances
+from nearstream.replica.batch import Batch
+from nearstream.replica.calls import note
+from nearstream.replica.lmi.built_in import BuiltIn
+from nearstream.replica.lmi.handled import Handled
+from nearstream.replica.lmi.served import Served, Source
+from nearstream.replica.lmi.sessions import SessionDesk, Sessions
+from nearstream.replica.readiness import Readiness, ServedModel
+from nearstream.replica.reply import Desk
+from nearstream.replica.scheduled import ScheduledEngine
+from nearstream.replica.settings import ServerSettings
+from nearstream.telemetry.djl import DjlMetrics
+from nearstream.text.template import ChatTemplate, load_template
+from nearstream.text.tokenizer import SpecialTokens, load_tokenizer
+from nearstream.wire.dialects import lmi
+from nearstream.wire.dialects.lmi_terms import Format, LmiRelease, LmiTerms
+from nearstream.wire.dialects.terms import Limits, Release, Terms
+
+log = structlog.get_logger()
+# How many texts one body may hold.
+MAX_INPUTS = 32
+OWN_VARIABLES = "NEARSTREAM_"
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
+# What asks for smaller weights as a checkpoint is loaded; other names are of formats that it has already.
+_WEIGHTS: dict[str | None, WeightFormat] = {
+    "bitsandbytes": "int8",
+    "bitsandbytes8": "int8",
+    "dynamic_int8": "int8",
+    "static_int8": "int8",
+    "smoothquant": "int8",
+    "int8": "int8",
+    "bitsandbytes4": "int4",
+    "int4": "int4",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What every model of a server is opened with. `asked` and `model_id` stand above what settings say."""
+
+    release: LmiRelease
+    environ: Mapping[str, str]
+    cache: Path
+    aliases: Aliases
+    metrics: DjlMetrics
+    clock: Clock
+    """Seconds since the epoch."""
+    asked: str | None = None
+    """The model that the command line names."""
+    model_id: str | None = None
+    """What answers call the model."""
+
+
+@asynccontextmanager
+async def open_model(shop: Shop, source: Source) -> AsyncIterator[Served]:
+    """Load a model and keep it. Raises Unusable."""
+    serving = _settings(shop, source)
+    own = serving.own_handler
+    loading = _built_in(shop, source, serving) if own is None else _handled(shop, source, serving, own)
+    async with loading as served:
+        yield served
+
+
+def _settings(shop: Shop, source: Source) -> ServingSettings:
+    directory = Path(source.url) if source.url else None
+    # What a registration says fills in what the model's own file leaves open, as the environment does.
+    told = {f"SERVING_{key.upper()}": value for key, value in source.settings.items()}
+    serving, remarks = read_serving(directory, {**shop.environ, **told}, version=shop.release.version)
+    for remark in remarks:
+        log.log(LEVELS[remark.level], remark.message, model=source.name, **remark.fields)
+    return serving
+
+
+@asynccontextmanager
+async def _handled(shop: Shop, source: Source, serving: ServingSettings, own: str) -> AsyncIterator[Served]:
+    """A model with a handler of its own, which came with the folder that the operator named."""
+    if serving.directory is None:
+        raise Unusable(
+            f"option.entryPoint is {own!r}, and there is no folder to find it in: give --model-dir."
+        )
+    settings = HandlerSettings(
+        model=source.name,
+        directory=serving.directory,
+        cache=shop.cache,
+        entry_point=own,
+        handler=serving.handler,
+        properties={**serving.arguments, **serving.options, "model_dir": str(serving.directory)},
+        environment={**_containers(shop.environ), **serving.handler_environment},
+        min_workers=serving.min_workers,
+        max_workers=serving.max_workers,
+        max_idle_time_s=serving.max_idle_time_s,
+        batch_size=serving.batch_size,
+        max_batch_delay_ms=serving.max_batch_delay_ms,
+        job_queue_size=serving.job_queue_size,
+        loading_timeout_s=serving.model_loading_timeout_s,
+        predict_timeout_s=serving.predict_timeout_s,
+        stream_timeout_s=serving.chunked_read_timeout_s,
+    )
+    async with HandlerWorkers.open(settings) as workers:
+        yield Handled(workers, shop.release, shop.metrics, time.perf_counter)
+
+
+def _containers(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a user's code may see: the container's variables, none of the server's own."""
+    return {name: value for name, value in environ.items() if not name.startswith(OWN_VARIABLES)}
+
+
+@asynccontextmanager
+async def _built_in(shop: Shop, source: Source, serving: ServingSettings) -> AsyncIterator[Served]:
+    """A model on the engine."""
+    asked = shop.asked if source.at_startup and shop.asked else serving.model_id
+    model = await _model(shop, source, serving, asked)
+    engine = EngineSettings(
+        model=model.model,
+        context_tokens=model.context_tokens,
+        vocab_size=model.vocab_size,
+        kv_bytes_per_token=model.kv_bytes_per_token,
+        max_seqs=serving.max_rolling_batch_size,
+        start_timeout_s=serving.model_loading_timeout_s,
+    )
+    context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
+    terms = _terms(shop, source, serving, context)
+    readiness, queue = Readiness(), serving.job_queue_size
+    called = shop.model_id if source.at_startup and shop.model_id else asked
+    desk = Desk(
+        settings=ServerSettings(called or source.name, model.path, terms.tgi, compute_type=None),
+        readiness=readiness,
+        admission=Admission(queue, on_failure=note),
+        chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
+        clock=time.perf_counter,
+        new_id=lambda: secrets.token_hex(12),
+    )
+    batch = Batch(max_size=serving.max_rolling_batch_size, max_tokens=None, max_waiting=queue)
+    tokenizer = load_tokenizer(model.path)
+    template = _template(serving, model.path, tokenizer.special)
+    async with OpenVINOEngine.open(engine) as running:
+        readiness.open(ServedModel(ScheduledEngine(running, batch), tokenizer, template))
+        read = partial(lmi.read, terms=terms)
+        yield BuiltIn(desk, batch, read, queue, shop.clock(), _sessions(shop, serving))
+
+
+def _sessions(shop: Shop, serving: ServingSettings) -> SessionDesk | None:
+    if serving.enable_stateful_sessions:
+        return SessionDesk(Sessions(shop.clock, lasting_s=serving.sessions_expiration_s))
+    return SessionDesk(None) if shop.release.by_body else None
+
+
+async def _model(shop: Shop, source: Source, serving: ServingSettings, asked: str | None) -> ModelDirectory:
+    return await resolve(
+        _found(shop, serving, asked),
+        cache=shop.cache,
+        weights=_WEIGHTS.get(serving.quantize) or _WEIGHTS.get(serving.dtype) or "fp16",
+        progress=lambda text: log.info("preparing the model", model=source.name, progress=text),
+    )
+
+
+def _found(shop: Shop, serving: ServingSettings, asked: str | None) -> str:
+    """The model that is asked for, or what stands in for it; else the one in the folder itself."""
+    if asked is None:
+        if serving.directory is None:
+            raise Unusable(
+                "Which model to run is not said: set option.model_id in serving.properties, HF_MODEL_ID in "
+                "the environment, or give a --model-dir that holds one."
+            )
+        return str(serving.directory)
+    runs = apply_aliases(asked, shop.aliases)
+    if runs != asked:
+        log.info("one model stands in for another", asked=asked, runs=runs)
+        return runs
+    hub_id = None if Path(runs).exists() else parse_hub_id(runs)
+    if hub_id is None or hub_id.revision is not None or serving.revision is None:
+        return runs
+    return f"{runs}@{serving.revision}"
+
+
+def _template(serving: ServingSettings, path: Path, special: SpecialTokens) -> ChatTemplate | None:
+    """option.chat_template names a file in the model's folder, or is the template itself."""
+    given = serving.chat_template
+    if given is None:
+        return load_template(path, special)
+    file = (serving.directory or path) / given if "{" not in given else None
+    if file is None:
+        return ChatTemplate(given, special)
+    try:
+        return ChatTemplate(file.read_text(encoding="utf-8"), special)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"option.chat_template names {file}, which cannot be read: {error}") from error
+
+
+def _terms(shop: Shop, source: Source, serving: ServingSettings, context: int) -> LmiTerms:
+    total = min(serving.max_model_len or context, context)
+    limits = Limits(
+        max_input_tokens=total - 1,
+        max_total_tokens=total,
+        max_client_batch_size=MAX_INPUTS,
+        max_concurrent_requests=serving.job_queue_size,
+        payload_limit_bytes=serving.max_request_bytes,
+    )
+    form = Format(
+        formatter=serving.output_formatter,
+        streaming=serving.enable_streaming,
+        rolling_batch=serving.rolling_batch != NO_ROLLING_BATCH,
+        tgi_compat=serving.tgi_compat,
+    )
+    tgi = Terms(replace(Release(), version=shop.release.version), limits)
+    return LmiTerms(shop.release, form, limits, tgi, model=source.name)
