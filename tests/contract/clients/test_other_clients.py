@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.contract.clients.environment import Conversation
+from tests.contract.replica.builtin import serving_builtin
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
 
 from nearstream.wire.dialects.terms import Limits, Terms
@@ -37,11 +38,11 @@ def conversations() -> Iterator[dict[str, Conversation]]:
 
 @pytest.fixture
 def talk(conversations: dict[str, Conversation], server: Server):
-    async def ask(client: tuple[str, str], do: str) -> dict[str, object]:
+    async def ask(client: tuple[str, str], do: str, *, url: str | None = None) -> dict[str, object]:
         name, kind = client
         if name not in conversations:
             conversations[name] = Conversation(CLIENTS[name][0], name)
-        return await conversations[name].ask(kind, do, server.url)
+        return await conversations[name].ask(kind, do, url or server.url)
 
     return ask
 
@@ -49,7 +50,7 @@ def talk(conversations: dict[str, Conversation], server: Server):
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     limits = Limits(max_input_tokens=64, max_total_tokens=128, max_concurrent_requests=1)
-    engine = Witness(ids_of(ANSWER, tmp_path), delay_s=0.005)
+    engine = Witness(ids_of(ANSWER, tmp_path), delay_s=0.005, lacks=frozenset())
     async with serving(settings(tmp_path, terms=Terms(limits=limits)), engine) as running:
         yield running
 
@@ -76,8 +77,18 @@ async def test_langchain_takes_stop_strings_off_by_itself(talk):
     assert await talk(("langchain", "endpoint"), "stops") == {"came": "hello 😀 "}
 
 
-async def test_langchains_own_typical_p_is_refused_by_its_name_where_the_engine_lacks_it(talk):
-    said = await talk(("langchain", "endpoint"), "as_it_comes")
+@pytest.mark.parametrize("do", ["whole", "stream"])
+async def test_langchains_own_options_are_honoured_by_the_built_in_engine(talk, do: str):
+    """typical_p of 0.95 among them, which langchain sends unasked."""
+    async with serving_builtin() as url:
+        said = await talk(("langchain", "endpoint"), do, url=url)
+    assert "raised" not in said, said
+    assert said["came"].strip()
+
+
+async def test_langchains_own_typical_p_is_refused_by_its_name_where_an_engine_lacks_it(talk, tmp_path: Path):
+    async with serving(settings(tmp_path), Witness([7])) as running:
+        said = await talk(("langchain", "endpoint"), "whole", url=running.url)
     assert (said["raised"], "`typical_p` is not supported" in said["words"]) == ("ValidationError", True)
 
 

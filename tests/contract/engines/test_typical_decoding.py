@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 from tests.contract.engines.asking import PROMPT, collect, first_step, ids, until
 
-from nearstream.core.errors import Invalid
+from nearstream.core.errors import GenerationFailed, Invalid
 from nearstream.core.generation import Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
 
-TYPICAL = Sampling(do_sample=True, typical_p=0.95, top_k=10, top_p=0.95, temperature=0.8)
+TYPICAL = Sampling(do_sample=True, typical_p=0.95, top_p=0.95, temperature=0.8)
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,6 +42,15 @@ async def test_a_seed_repeats_an_answer_alone_and_in_company(engine):
     told = await asyncio.gather(*(collect(engine, sampling=one, max_new_tokens=20) for one in others))
     assert ids(told[3]) == alone
     assert ids(told[2]) != alone
+
+
+async def test_so_flat_a_nucleus_that_no_search_is_wide_enough_fails_that_request_alone(engine):
+    """typical_p of 0.05 leaves what is rare, after which nearly anything may come."""
+    flat = replace(TYPICAL, temperature=1.0, top_p=0.999999, typical_p=0.05, seed=1)
+    beside = asyncio.ensure_future(collect(engine))
+    with pytest.raises(GenerationFailed, match="typical_p: more than 1024 tokens could be chosen"):
+        await collect(engine, sampling=flat, max_new_tokens=60)
+    assert len(ids(await beside)) == 12
 
 
 async def test_it_ends_with_the_models_end(engine):

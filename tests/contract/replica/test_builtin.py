@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -14,45 +13,19 @@ import pytest_asyncio
 from huggingface_hub import AsyncInferenceClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.contract.replica.builtin import serving_builtin
 
-from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.models.builtin import builtin_path
-from nearstream.replica.server import serve
-from nearstream.replica.settings import ServerSettings
 from nearstream.text.tokenizer import load_tokenizer
-from nearstream.wire.dialects.terms import Limits, Terms
 
-TERMS = Terms(limits=Limits(max_input_tokens=1024, max_total_tokens=2048))
 TOKENIZER = load_tokenizer(builtin_path())
 ASK = [{"role": "user", "content": "Hello, who are you?"}]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
-    told = ServerSettings("builtin", builtin_path(), TERMS, port=0, grace_s=5)
-    engine = EngineSettings(model=builtin_path(), context_tokens=2048, vocab_size=4096, threads=1)
-    addresses: list[str] = []
-    stop, ready = asyncio.Event(), asyncio.Event()
-
-    def listening(found: Sequence[str]) -> None:
-        addresses.extend(found)
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            serve(
-                told,
-                lambda: OpenVINOEngine.open(engine),
-                stop=stop,
-                on_listening=listening,
-                on_ready=ready.set,
-            )
-        )
-        await ready.wait()
-        try:
-            yield addresses[0]
-        finally:
-            stop.set()
+    async with serving_builtin() as address:
+        yield address
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -110,6 +83,18 @@ async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, obje
         response = await session.post("/generate", json=body)
         assert response.status == 422
         assert f"`{next(iter(option))}` is not supported" in (await response.json())["error"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_typical_p_beside_a_top_p_is_streamed_as_anything_else(url: str):
+    client = AsyncInferenceClient(base_url=url)
+    options = {"typical_p": 0.95, "top_p": 0.95, "seed": 7, "details": True, "return_full_text": False}
+    stream = await client.text_generation("Once", stream=True, max_new_tokens=20, **options)
+    events = [event async for event in stream]
+    assert events[-1].generated_text == "".join(event.token.text for event in events)
+    assert events[-1].details.generated_tokens == len(events)
+    assert (events[-1].details.seed, events[-1].details.finish_reason) == (7, "length")
+    assert all(event.token.logprob <= 0 for event in events)
 
 
 @pytest.mark.asyncio(loop_scope="module")

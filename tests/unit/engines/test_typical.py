@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nearstream.engines.openvino.frames import Options
-from nearstream.engines.openvino.typical import chosen
+from nearstream.engines.openvino.typical import chosen, wider
 
 MODEL = {7: 0.4, 3: 0.3, 5: 0.15, 9: 0.1, 1: 0.05}
 """A model's five likeliest tokens; it is almost sure that it is one of these."""
@@ -44,7 +44,8 @@ def softmax(scores: dict[int, float]) -> dict[int, float]:
 
 
 def drawn(logprobs: dict[int, float], options: Options, *, times: int) -> list[int]:
-    return [chosen(logprobs, options, position=position) for position in range(times)]
+    told = len(logprobs)
+    return [chosen(logprobs, options, position=n, vocabulary=told) or 0 for n in range(times)]
 
 
 def test_a_likely_token_that_says_too_little_is_left_out():
@@ -79,4 +80,44 @@ def test_whatever_is_asked_for_one_of_the_tokens_that_are_left_is_drawn(
     logprobs = {token: math.log(share / sum(shares)) for token, share in enumerate(shares)}
     options = Options(1, temperature=temperature, top_p=top_p, typical_p=typical_p, seed=seed)
     allowed = replace(options, top_p=min(top_p + ROUNDING, 1), typical_p=typical_p + ROUNDING)
-    assert chosen(logprobs, options, position=0) in warped(logprobs, allowed)
+    assert chosen(logprobs, options, position=0, vocabulary=len(shares)) in warped(logprobs, allowed)
+
+
+@given(
+    st.lists(st.integers(1, 100), min_size=2, max_size=12).map(lambda shares: sorted(shares, reverse=True)),
+    st.integers(1, 12),
+    st.floats(0.3, 1),
+    st.floats(0.01, 0.99),
+)
+@settings(deadline=None)
+def test_a_choice_among_some_tokens_is_the_choice_among_all_or_none(
+    shares: list[float], told: int, temperature: float, top_p: float
+):
+    logprobs = {token: math.log(share / sum(shares)) for token, share in enumerate(shares)}
+    seen = dict(list(logprobs.items())[:told])
+    options = Options(1, temperature=temperature, top_p=top_p, typical_p=0.9)
+    for position in range(5):
+        found = chosen(seen, options, position=position, vocabulary=len(shares))
+        assert found in {None, chosen(logprobs, options, position=position, vocabulary=len(shares))}
+
+
+def test_few_tokens_do_where_they_surely_hold_the_nucleus():
+    """Of 100 others with 0.1 in all, none can be in a nucleus of 0.85."""
+    seen = {token: LOGPROBS[token] for token in (7, 3, 5)} | {9: math.log(0.05)}
+    options = Options(1, temperature=0.8, top_p=0.85, typical_p=0.95)
+    assert chosen(seen, options, position=0, vocabulary=104) in {7, 3, 5}
+    assert chosen(seen, replace(options, top_p=0.97), position=0, vocabulary=104) is None
+    assert chosen(seen, replace(options, top_p=1.0), position=0, vocabulary=104) is None
+    assert chosen(seen, replace(options, top_p=1.0, top_k=4), position=0, vocabulary=104) in seen
+
+
+def test_a_temperature_near_zero_takes_the_likeliest():
+    options = Options(1, temperature=1e-4, top_p=0.95, typical_p=0.95)
+    assert chosen(LOGPROBS, options, position=0, vocabulary=10_000) == 7
+
+
+def test_a_search_is_as_wide_as_it_has_to_be():
+    assert [wider(Options(1, top_p=0.9), width) for width in (0, 16, 128, 1024)] == [16, 128, 1024, None]
+    assert [wider(Options(1, top_p=0.9, top_k=40), width) for width in (0, 16, 40)] == [16, 40, None]
+    assert [wider(Options(1, top_k=40), width) for width in (0, 40)] == [40, None]
+    assert [wider(Options(1, top_p=0.9, top_k=3), width) for width in (0, 3)] == [3, None]

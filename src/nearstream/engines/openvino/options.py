@@ -7,15 +7,15 @@ from collections.abc import Callable
 from nearstream.core.errors import Unsupported
 from nearstream.core.generation import Sampling
 from nearstream.engines.openvino.frames import Options
-from nearstream.engines.openvino.typical import WIDEST
+from nearstream.engines.openvino.typical import MOST_TOP_K
 
 ENGINE = "OpenVINO"
 
 _REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
     (
         "typical_p",
-        lambda s: _typical(s) and not (s.do_sample and 0 < (s.top_k or 0) <= WIDEST),
-        f"give it a top_k of at most {WIDEST}, or use top_p instead",
+        lambda s: _typical(s) and not _few_candidates(s),
+        f"give it a top_k of at most {MOST_TOP_K}, or a top_p and a temperature of at most 1",
     ),
     (
         "typical_p",
@@ -68,6 +68,12 @@ def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int) -> Options
 
 def _typical(sampling: Sampling) -> bool:
     return sampling.typical_p is not None and sampling.typical_p < 1
+
+
+def _few_candidates(sampling: Sampling) -> bool:
+    """Whether the tokens to choose from can be found by a search; see `typical`."""
+    nucleus = _or(sampling.top_p, 1.0) < 1 and _or(sampling.temperature, 1.0) <= 1
+    return sampling.do_sample and (nucleus or 0 < (sampling.top_k or 0) <= MOST_TOP_K)
 
 
 def _penalised(sampling: Sampling) -> bool:

@@ -27,7 +27,7 @@ from nearstream.engines.openvino.frames import (
 )
 from nearstream.engines.openvino.json_grammar import bounded_grammar
 from nearstream.engines.openvino.recovery import Request, split_after_fault
-from nearstream.engines.openvino.typical import chosen
+from nearstream.engines.openvino.typical import UNKNOWN_VOCABULARY, chosen, wider
 from nearstream.wire.framing import safetensors
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ class Batch:
         return stepped
 
     def _read(self, request: Request, handle: Handle) -> None:
-        if request.options.typical_p < 1:
-            self._read_candidates(request, handle)
+        if request.width is not None:
+            self._read_candidates(request, request.width, handle)
             return
         ending: Ending | None = None
         while handle.can_read():
@@ -224,20 +224,28 @@ class Batch:
         elif handle.get_status() == genai.GenerationStatus.IGNORED:
             self._fail(request, "overloaded", "the KV cache has no room left for this request")
 
-    def _read_candidates(self, request: Request, handle: Handle) -> None:
+    def _read_candidates(self, request: Request, width: int, handle: Handle) -> None:
         """Choose the next token of a request that goes one at a time, and send it on its way again."""
-        if handle.can_read():
-            outputs = handle.read().values()
-            logprobs = {output.generated_ids[0]: output.generated_log_probs[0] for output in outputs}
-            token = chosen(logprobs, request.options, position=request.made)
+        if not handle.can_read():
+            if handle.get_status() == genai.GenerationStatus.IGNORED:
+                self._fail(request, "overloaded", "the KV cache has no room left for this request")
+            return
+        outputs = handle.read().values()
+        logprobs = {output.generated_ids[0]: output.generated_log_probs[0] for output in outputs}
+        vocabulary = self._vocab_size or UNKNOWN_VOCABULARY
+        token = chosen(logprobs, request.options, position=request.made, vocabulary=vocabulary)
+        request.width = wider(request.options, width if token is None else 0)
+        if token is not None:
             request.take([token])
-            ending = request.ending
-            self._advances.append(Advance(request.id, (token,), (logprobs[token],), ending))
-            del self._handles[request.id]
-            if ending is None:
-                self._add(request)
-        elif handle.get_status() == genai.GenerationStatus.IGNORED:
-            self._fail(request, "overloaded", "the KV cache has no room left for this request")
+            self._advances.append(Advance(request.id, (token,), (logprobs[token],), request.ending))
+        elif request.width is None:
+            self._fail(
+                request, "failed", f"typical_p: more than {width} tokens could be chosen; give a top_k"
+            )
+            return
+        del self._handles[request.id]
+        if token is None or request.ending is None:
+            self._add(request)
 
     def _fail(self, request: Request, kind: FailureKind, message: str) -> None:
         del self._handles[request.id]
@@ -248,7 +256,9 @@ class Batch:
         self._last_run += 1
         tokens, options = request.next_run()
         tensor = openvino.Tensor(tokens.reshape(1, -1))
-        handle = self._pipeline.add_request(self._last_run, tensor, _config(options))
+        width = request.width and min(request.width, self._vocab_size or request.width)
+        config = _config(options) if width is None else _candidates_config(width)
+        handle = self._pipeline.add_request(self._last_run, tensor, config)
         self._handles[request.id] = (request, handle)
 
     def _recover(self, reason: str) -> None:
@@ -305,20 +315,18 @@ _ENDINGS: dict[int, Ending] = {
 }
 
 
-def _candidates_config(options: Options) -> genai.GenerationConfig:
-    """A beam search of one token: its results are the `top_k` likeliest; see `typical`."""
+def _candidates_config(width: int) -> genai.GenerationConfig:
+    """A beam search of one token: its results are the likeliest ones; see `typical`."""
     config = genai.GenerationConfig()
     config.max_new_tokens = 1
     config.logprobs = 1
     config.ignore_eos = True
-    config.num_beams = config.num_return_sequences = options.top_k
+    config.num_beams = config.num_return_sequences = width
     config.validate()
     return config
 
 
 def _config(options: Options) -> genai.GenerationConfig:
-    if options.typical_p < 1:
-        return _candidates_config(options)
     config = genai.GenerationConfig()
     config.max_new_tokens = options.max_new_tokens
     config.logprobs = 1

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from nearstream.engines.openvino.frames import Ending, Failure, Options
+from nearstream.engines.openvino.typical import wider
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Request:
     """One request and the tokens made for it so far."""
 
-    __slots__ = ("_again", "_made", "_prompt", "id", "options")
+    __slots__ = ("_again", "_made", "_prompt", "id", "options", "width")
 
     def __init__(self, request_id: int, prompt: npt.NDArray[np.int64], options: Options) -> None:
         self.id = request_id
@@ -31,6 +32,8 @@ class Request:
         self._made: list[int] = []
         self._again = 0
         """Of the tokens made, how many a second run has yet to make again."""
+        self.width: int | None = wider(options) if options.typical_p < 1 else None
+        """How many candidates for its next token to search for; None where OpenVINO chooses itself."""
 
     def take(self, token_ids: Sequence[int]) -> int:
         """Count tokens that OpenVINO made; how many of the first were told before.

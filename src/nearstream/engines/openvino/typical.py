@@ -1,12 +1,14 @@
 """Typical decoding (`typical_p`) for a request that OpenVINO takes one token forward at a time.
 
 OpenVINO GenAI samples by top_k and top_p alone and lets nobody into its sampler. But a beam search of one
-token, as wide as top_k, tells the likeliest tokens with their log-probabilities: all that is left to choose
-from once top_k is applied. The order is TGI's: temperature, top_k, top_p, typical_p.
+token tells as many of the likeliest tokens as it is wide, with the model's own log-probabilities. Those are
+enough once they are sure to hold all that top_k and top_p leave to choose from; until then the search is done
+again, wider. The order is TGI's: temperature, top_k, top_p, typical_p.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,34 +19,70 @@ from nearstream.engines.openvino.frames import Options
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-WIDEST = 64
-"""The largest top_k: the beam search takes longer the wider it is."""
+MOST_TOP_K = 64
+"""The largest top_k where nothing else bounds the choice: a search takes longer the wider it is."""
+_WIDTHS = (16, 128, 1024)
+UNKNOWN_VOCABULARY = 1 << 20
+"""More tokens than models have: to think it larger than it is only makes the search wider."""
+_EDGE = 1e-4
+"""So much of the probability may be in tokens at the edge of which it is open whether top_p leaves them:
+the model's own numbers, in 16 bits, are coarser."""
 
 
-def chosen(logprobs: Mapping[int, float], options: Options, *, position: int) -> int:
-    """One of the tokens in `logprobs`, the top_k likeliest with the model's own log-probabilities.
+def wider(options: Options, width: int = 0) -> int | None:
+    """The width to search with after one of `width` did not do; None where there is none."""
+    most = options.top_k or _WIDTHS[-1]
+    if options.top_p == 1:
+        return most if width < most else None
+    return next((min(step, most) for step in _WIDTHS if min(step, most) > width), None)
+
+
+def chosen(logprobs: Mapping[int, float], options: Options, *, position: int, vocabulary: int) -> int | None:
+    """One of the tokens in `logprobs`, the likeliest ones of a `vocabulary`; None if others could be chosen.
 
     The same seed and position choose alike, whatever was chosen before.
     """
     ids = sorted(logprobs, key=lambda token: (-logprobs[token], token))
-    scaled = np.array([logprobs[token] for token in ids], dtype=np.float64) / options.temperature
-    probabilities = _normalised(np.exp(scaled - scaled[0]))
-    probabilities = _nucleus(probabilities, options.top_p)
-    probabilities = _typical(probabilities, options.typical_p)
-    kept = np.flatnonzero(probabilities)
+    told = np.array([logprobs[token] for token in ids], dtype=np.float64)
+    weights = np.exp((told - told[0]) / options.temperature)
+    unseen = min(options.top_k or vocabulary, vocabulary) - len(ids)
+    least, most = _unseen_weight(told, options, unseen) if unseen > 0 else (0.0, 0.0)
+    kept, perhaps = (_nucleus(weights, rest, options.top_p) for rest in (least, most))
+    if unseen > 0 and (perhaps == len(ids) or weights[kept:perhaps].sum() > _EDGE * weights.sum()):
+        return None
+    probabilities = _typical(_normalised(weights[:kept]), options.typical_p)
+    left = np.flatnonzero(probabilities)
     luck = np.random.default_rng((options.seed, position)).random()
-    drawn = np.searchsorted(np.cumsum(probabilities[kept]), luck, side="right")
-    return ids[int(kept[min(int(drawn), len(kept) - 1)])]
+    drawn = np.searchsorted(np.cumsum(probabilities[left]), luck, side="right")
+    return ids[int(left[min(int(drawn), len(left) - 1)])]
+
+
+def _unseen_weight(told: npt.NDArray[np.float64], options: Options, unseen: int) -> tuple[float, float]:
+    """At least and at most what the other tokens weigh, where the first one told weighs 1.
+
+    Each has no more of the probability than the last one told, and together they have what is left of it.
+    At a temperature of 1 or less that weighs most in few tokens, and least spread over all of them.
+    """
+    power, first = 1 / options.temperature, math.exp(told[0])
+    last = math.exp(told[-1] - told[0])
+    least, most = 0.0, unseen * last**power
+    if power >= 1:
+        rest = max(1 - float(np.sum(np.exp(told))), 0.0)
+        most = min(most, rest / first * last ** (power - 1))
+        if not options.top_k:
+            least = unseen * min(rest / unseen / first, last) ** power
+    return least, most
+
+
+def _nucleus(weights: npt.NDArray[np.float64], unseen: float, top_p: float) -> int:
+    """How many of the likeliest, which come first, it takes to make `top_p` of all."""
+    before = np.cumsum(weights) - weights
+    return int(np.sum(before < top_p * (float(np.sum(weights)) + unseen)))
 
 
 def _normalised(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return weights / weights.sum()
-
-
-def _nucleus(probabilities: npt.NDArray[np.float64], top_p: float) -> npt.NDArray[np.float64]:
-    """The likeliest, which come first, until their sum is `top_p`."""
-    before = np.cumsum(probabilities) - probabilities
-    return _normalised(np.where(before < top_p, probabilities, 0.0))
+    total: float = weights.sum()
+    return weights / total
 
 
 def _typical(probabilities: npt.NDArray[np.float64], mass: float) -> npt.NDArray[np.float64]:

@@ -7,12 +7,10 @@ import asyncio
 from conversation import converse
 from langchain_huggingface import ChatHuggingFace, HuggingFaceEndpoint
 
-QUIET = {"typical_p": None}
-"""What stands in its defaults and few engines can do."""
-
 
 def endpoint(url: str, **options) -> HuggingFaceEndpoint:
-    return HuggingFaceEndpoint(endpoint_url=url, **({"max_new_tokens": 40} | QUIET | options))
+    """As it comes: with a typical_p of 0.95, a top_k of 10, a top_p of 0.95 and a temperature of 0.8."""
+    return HuggingFaceEndpoint(endpoint_url=url, **({"max_new_tokens": 40} | options))
 
 
 class Endpoint:
@@ -37,10 +35,6 @@ class Endpoint:
 
     def wrong_stream(self, url: str) -> str:
         return "".join(endpoint(url, max_new_tokens=1000).stream("hi"))
-
-    def as_it_comes(self, url: str) -> str:
-        """With langchain's own defaults alone, typical_p of 0.95 among them."""
-        return HuggingFaceEndpoint(endpoint_url=url, max_new_tokens=40).invoke("hi")
 
     def open(self, url: str) -> str:
         self._stream = endpoint(url).stream("hi")
