@@ -12,7 +12,18 @@ from nearstream.core.handlers import HandlerHead, HandlerInput
 class Call:
     """Between a reader, who takes what is told and may leave, and the worker that tells it."""
 
-    __slots__ = ("_moved_at", "_over", "_return_credit", "_told", "begun", "credit", "ended", "given", "left")
+    __slots__ = (
+        "_moved_at",
+        "_over",
+        "_return_credit",
+        "_told",
+        "begun",
+        "changed",
+        "credit",
+        "ended",
+        "given",
+        "left",
+    )
 
     def __init__(self, given: HandlerInput) -> None:
         self.given = given
@@ -20,8 +31,10 @@ class Call:
         self.begun = False
         self.credit = 0
         """Chunks that the worker may send before the reader has taken one."""
-        self.ended = asyncio.Event()
+        self.ended = False
         """The worker has finished with it."""
+        self.changed = asyncio.Event()
+        """It has begun, or ended."""
         self._told: asyncio.Queue[HandlerHead | bytes | NearstreamError | None] = asyncio.Queue()
         self._over = False
         self._moved_at = 0.0
@@ -36,7 +49,9 @@ class Call:
     def tell(self, said: HandlerHead | bytes, now: float) -> None:
         """The worker went on."""
         self._moved_at = now
-        self.begun = True
+        if not self.begun:
+            self.begun = True
+            self.changed.set()
         if isinstance(said, bytes):
             self.credit -= 1
         if not self._over:
@@ -45,7 +60,8 @@ class Call:
     def end(self, error: NearstreamError | None = None) -> None:
         """The worker has finished."""
         self.conclude(error)
-        self.ended.set()
+        self.ended = True
+        self.changed.set()
 
     def conclude(self, error: NearstreamError | None) -> None:
         """The reader's last word; a later one is not told."""
@@ -62,7 +78,7 @@ class Call:
 
     def taken(self, now: float) -> None:
         """The reader wants more."""
-        if not self.ended.is_set() and self._return_credit is not None:
+        if not self.ended and self._return_credit is not None:
             if self.credit < 1:
                 self._moved_at = now
             self.credit += 1

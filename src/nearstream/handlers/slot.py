@@ -45,6 +45,9 @@ class Slot:
         self._crew = crew
         self._process: HandlerProcess | None = None
         self._clock = asyncio.get_running_loop().time
+        self._trusted = asyncio.Event()
+        """Not set while it is to be seen whether the process still does what it is told."""
+        self._trusted.set()
         self.failure: str | None = None
         """Why the last start failed; None once one has not."""
 
@@ -88,6 +91,7 @@ class Slot:
             await process.ended()
             raise
         self.failure = None
+        self._trusted.set()
         load_s = round(self._clock() - began, 3)
         concurrent = process.concurrent
         _log.info(
@@ -146,6 +150,7 @@ class Slot:
             await places.acquire()
             calls = await self._line.take(patience_s=_PATIENCE_S)
             if calls:
+                await self._trust(calls)
                 tasks.create_task(self._watch(process, calls)).add_done_callback(lambda _: places.release())
             else:
                 places.release()
@@ -157,24 +162,33 @@ class Slot:
     def _places(self, process: HandlerProcess) -> int:
         return self._settings.concurrent_calls if process.concurrent else 1
 
+    async def _trust(self, calls: Sequence[Call]) -> None:
+        """Wait until the process can be given calls; they are first in line again if it never can."""
+        try:
+            await self._trusted.wait()
+        except asyncio.CancelledError:
+            self._line.put_back(calls)
+            raise
+
     async def _watch(self, process: HandlerProcess, calls: Sequence[Call]) -> None:
         """Hand over calls that go together, and wait until the process is done with them."""
+        changed = asyncio.Event()
+        for call in calls:
+            call.changed = changed
         if not process.submit(calls):
             self._line.put_back(calls)
             await process.ended()
             return
         settings = self._settings
-        while live := [call for call in calls if not call.ended.is_set()]:
+        limits = {"predict_s": settings.predict_timeout_s, "stream_s": settings.stream_timeout_s}
+        while live := [call for call in calls if not call.ended]:
+            changed.clear()
             now = self._clock()
-            dues = {
-                call: call.due(now, predict_s=settings.predict_timeout_s, stream_s=settings.stream_timeout_s)
-                for call in live
-            }
-            next_call = min(live, key=lambda call: dues[call])
-            if dues[next_call] <= now:
-                await self._expire(process, [call for call in live if dues[call] <= now])
-                continue
-            await _ended_within(next_call, dues[next_call] - now)
+            overdue = [call for call in live if call.due(now, **limits) <= now]
+            if overdue:
+                await self._expire(process, overdue)
+            else:
+                await _set_within(changed, min(call.due(now, **limits) for call in live) - now)
 
     async def _expire(self, process: HandlerProcess, overdue: Sequence[Call]) -> None:
         """End calls that took too long, and the process, too, unless it lets go of them at once."""
@@ -184,19 +198,29 @@ class Slot:
             did = "gave nothing more" if call.begun else "did not answer"
             call.conclude(HandlerFailed(f"predict timeout: the handler {did} within {limit_s:g} s"))
             _log.error("handler timed out", model=settings.model, pid=process.pid, limit_s=limit_s)
-        if process.concurrent:
-            for call in overdue:
-                process.cancel(call)
-            if all([await _ended_within(call, _CANCEL_S) for call in overdue]):
-                return
+        if process.concurrent and await self._let_go(process, overdue):
+            return
         process.kill()
         await process.ended()
 
+    async def _let_go(self, process: HandlerProcess, calls: Sequence[Call]) -> bool:
+        """Cancel calls; whether the process ends them soon."""
+        until = self._clock() + _CANCEL_S
+        self._trusted.clear()
+        for call in calls:
+            process.cancel(call)
+        while live := [call for call in calls if not call.ended]:
+            live[0].changed.clear()
+            if not await _set_within(live[0].changed, until - self._clock()):
+                return False
+        self._trusted.set()
+        return True
 
-async def _ended_within(call: Call, wait_s: float) -> bool:
+
+async def _set_within(event: asyncio.Event, wait_s: float) -> bool:
     try:
         async with asyncio.timeout(wait_s):
-            await call.ended.wait()
+            await event.wait()
     except TimeoutError:
         return False
     return True

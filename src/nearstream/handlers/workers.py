@@ -162,6 +162,6 @@ class HandlerWorkers:
 
     def _leave(self, call: Call) -> None:
         call.left = True
-        if not self._line.remove(call) and not call.ended.is_set():
+        if not self._line.remove(call) and not call.ended:
             for slot in self._keeping:
                 slot.holds(call)

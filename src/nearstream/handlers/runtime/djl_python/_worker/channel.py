@@ -14,7 +14,7 @@ from typing import Any, Callable
 from .frames import Frame, FrameReader, encode, encode_json
 
 _READ_BYTES = 1 << 18
-_FAREWELL_S = 2.0
+_FAREWELL_S = 1.0
 
 
 class Channel:
