@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import secrets
+import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Container, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,10 +25,13 @@ from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.handlers.workers import HandlerWorkers
+from nearstream.models.adapters_base import adaptable_modules
+from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.convert import WeightFormat
 from nearstream.models.directory import ModelDirectory
 from nearstream.models.hub import parse_hub_id
 from nearstream.models.resolve import resolve
+from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances
 from nearstream.replica.batch import Batch
@@ -50,6 +54,7 @@ from nearstream.wire.dialects.terms import Limits, Release, Terms
 log = structlog.get_logger()
 # How many texts one body may hold.
 MAX_INPUTS = 32
+ADAPTERS = "adapters"
 OWN_VARIABLES = "NEARSTREAM_"
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
 # What asks for smaller weights as a checkpoint is loaded; other names are of formats that it has already.
@@ -139,35 +144,75 @@ def _containers(environ: Mapping[str, str]) -> dict[str, str]:
 @asynccontextmanager
 async def _built_in(shop: Shop, source: Source, serving: ServingSettings) -> AsyncIterator[Served]:
     """A model on the engine."""
-    asked = shop.asked if source.at_startup and shop.asked else serving.model_id
+    asked = (shop.asked if source.at_startup else None) or serving.model_id
+    called = (shop.model_id if source.at_startup else None) or asked or source.name
     model = await _model(shop, source, serving, asked)
-    engine = EngineSettings(
+    settings = _engine_settings(serving, model)
+    with _adapters(shop, serving, settings, called) as adapters:
+        context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, settings.request_tokens)
+        terms = _terms(shop, source, serving, adapters=adapters or (), context=context)
+        tokenizer = load_tokenizer(model.path)
+        template = _template(serving, model.path, tokenizer.special)
+        batch = Batch(
+            max_size=serving.max_rolling_batch_size, max_tokens=None, max_waiting=serving.job_queue_size
+        )
+        async with OpenVINOEngine.open(settings) as running:
+            engine = running if adapters is None else await adapters.open(running)
+            ready = ServedModel(ScheduledEngine(engine, batch), tokenizer, template)
+            yield BuiltIn(
+                desk=_desk(ServerSettings(called, model.path, terms.tgi, compute_type=None), serving, ready),
+                batch=batch,
+                read=partial(lmi.read, terms=terms),
+                queue_size=serving.job_queue_size,
+                started_at=shop.clock(),
+                sessions=_sessions(shop, serving),
+                adapters=adapters,
+            )
+
+
+def _engine_settings(serving: ServingSettings, model: ModelDirectory) -> EngineSettings:
+    return EngineSettings(
         model=model.model,
         context_tokens=model.context_tokens,
         vocab_size=model.vocab_size,
         kv_bytes_per_token=model.kv_bytes_per_token,
         max_seqs=serving.max_rolling_batch_size,
+        adaptable=adaptable_modules(model.model) if serving.enable_lora else {},
+        # Each that answers beside another takes memory: more than one only where somebody asks for it.
+        adapter_lanes=serving.max_loras if "max_loras" in serving.options else 1,
         start_timeout_s=serving.model_loading_timeout_s,
     )
-    context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
-    terms = _terms(shop, source, serving, context)
-    readiness, queue = Readiness(), serving.job_queue_size
-    called = shop.model_id if source.at_startup and shop.model_id else asked
-    desk = Desk(
-        settings=ServerSettings(called or source.name, model.path, terms.tgi, compute_type=None),
+
+
+def _desk(settings: ServerSettings, serving: ServingSettings, model: ServedModel) -> Desk:
+    readiness = Readiness()
+    readiness.open(model)
+    return Desk(
+        settings=settings,
         readiness=readiness,
-        admission=Admission(queue, on_failure=note),
+        admission=Admission(serving.job_queue_size, on_failure=note),
         chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
         clock=time.perf_counter,
         new_id=lambda: secrets.token_hex(12),
     )
-    batch = Batch(max_size=serving.max_rolling_batch_size, max_tokens=None, max_waiting=queue)
-    tokenizer = load_tokenizer(model.path)
-    template = _template(serving, model.path, tokenizer.special)
-    async with OpenVINOEngine.open(engine) as running:
-        readiness.open(ServedModel(ScheduledEngine(running, batch), tokenizer, template))
-        read = partial(lmi.read, terms=terms)
-        yield BuiltIn(desk, batch, read, queue, shop.clock(), _sessions(shop, serving))
+
+
+@contextmanager
+def _adapters(
+    shop: Shop, serving: ServingSettings, engine: EngineSettings, called: str
+) -> Iterator[Adapters | None]:
+    """Those in the model's folder `adapters`, and what is registered later; None: it takes none."""
+    if not serving.enable_lora:
+        yield None
+        return
+    folder = None if serving.directory is None else serving.directory / ADAPTERS
+    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder and folder.is_dir() else []
+    shop.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="adapters-", dir=shop.cache) as prepared:
+        store = AdapterStore(
+            engine.adaptable, Path(prepared), lambda text: log.info("preparing an adapter", progress=text)
+        )
+        yield Adapters(store.prepare, [(path.name, str(path)) for path in found], taken=called)
 
 
 def _sessions(shop: Shop, serving: ServingSettings) -> SessionDesk | None:
@@ -218,7 +263,9 @@ def _template(serving: ServingSettings, path: Path, special: SpecialTokens) -> C
         raise Unusable(f"option.chat_template names {file}, which cannot be read: {error}") from error
 
 
-def _terms(shop: Shop, source: Source, serving: ServingSettings, context: int) -> LmiTerms:
+def _terms(
+    shop: Shop, source: Source, serving: ServingSettings, *, adapters: Container[str], context: int
+) -> LmiTerms:
     total = min(serving.max_model_len or context, context)
     limits = Limits(
         max_input_tokens=total - 1,
@@ -233,5 +280,5 @@ def _terms(shop: Shop, source: Source, serving: ServingSettings, context: int) -
         rolling_batch=serving.rolling_batch != NO_ROLLING_BATCH,
         tgi_compat=serving.tgi_compat,
     )
-    tgi = Terms(replace(Release(), version=shop.release.version), limits)
+    tgi = Terms(replace(Release(), version=shop.release.version), limits, adapters)
     return LmiTerms(shop.release, form, limits, tgi, model=source.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,12 +15,14 @@ from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, inherited_environment
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
+from nearstream.deploy.objectstore import ObjectStore, end_left_in
 from nearstream.fleet.controller import Controller, Parts
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.specs import desired
 from nearstream.fleet.store import Store
 from nearstream.frontdoor.door import Control, FrontDoor
 from nearstream.frontdoor.listener import listening
+from nearstream.frontdoor.objects import Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
@@ -27,7 +30,7 @@ from nearstream.services import runtime
 from nearstream.services.sagemaker.operations import operations
 from nearstream.wire.aws import image, service
 from nearstream.wire.aws.arn import Account
-from nearstream.wire.aws.credentials import Credential
+from nearstream.wire.aws.credentials import Credential, Lookup
 from nearstream.wire.aws.sigv4 import Verifier
 
 STOP_GRACE_S = 10.0
@@ -50,7 +53,13 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     # The model that the site itself was told to run stands for itself, whatever the patterns say.
     aliases = (*settings.aliases, (settings.model, settings.model))
     desire = partial(desired, read_image=read_image, aliases=aliases)
-    async with Store.open(settings.database or home.database) as store, deployer, Upstreams() as upstreams:
+    objects = ObjectStore(home.path, credentials)
+    async with (
+        Store.open(settings.database or home.database) as store,
+        objects,
+        deployer,
+        Upstreams() as upstreams,
+    ):
         calls = operations(store, account, clock)
         control = Control(await asyncio.to_thread(service.load, "sagemaker", calls), calls)
         door = FrontDoor(
@@ -60,6 +69,7 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
             relay=Relay(pool, upstreams, runtime.Site(account)),
             site=runtime.Site(account),
             view=SiteView(pool, account, settings.url, version("nearstream")),
+            objects=Objects(objects, lookup=lookup(credentials), clock=clock, hosts=names(settings.host)),
         )
         controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
         await controller.refresh()
@@ -85,7 +95,7 @@ async def _running(controller: Controller) -> AsyncIterator[None]:
         raise errors.exceptions[0] from None
 
 
-def verifier(credentials: Credentials) -> Verifier:
+def lookup(credentials: Credentials) -> Lookup:
     """Knows the one key of a home."""
     known = Credential(
         credentials.access_key,
@@ -93,7 +103,17 @@ def verifier(credentials: Credentials) -> Verifier:
         credentials.account,
         arn=f"arn:aws:iam::{credentials.account}:root",
     )
-    return Verifier({known.access_key: known}.get, region=credentials.region, services=SERVICES)
+    return {known.access_key: known}.get
+
+
+def verifier(credentials: Credentials) -> Verifier:
+    """Proves who calls the services of this site but S3."""
+    return Verifier(lookup(credentials), region=credentials.region, services=SERVICES)
+
+
+def names(host: str) -> frozenset[str]:
+    """The names under which buckets are addressed as `bucket.name`."""
+    return frozenset({"localhost", host, socket.gethostname().lower()})
 
 
 def read_image(uri: str) -> tuple[Persona, str]:
@@ -103,7 +123,8 @@ def read_image(uri: str) -> tuple[Persona, str]:
 
 
 async def stop_replicas(home: Home) -> int:
-    """End every replica that a home's front door left behind; how many there were."""
+    """End every replica that a home's front door left behind, and its object store; how many replicas."""
+    await end_left_in(home.path)
     async with LocalDeployer(home.path, environment={}, clock=clock) as deployer:
         left = len(await deployer.observe())
         await deployer.stop_all(grace_s=STOP_GRACE_S)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError
 from nearstream.replica.edge import failures_told, key_checked
+from nearstream.replica.lmi.adapters import AdapterManagement
 from nearstream.replica.lmi.inbound import read
 from nearstream.replica.lmi.management import Management
+from nearstream.replica.lmi.pages import shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
 from nearstream.replica.operation import REQUEST_ID, Operation
 from nearstream.replica.reply import refused
@@ -57,9 +58,11 @@ def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, fro
         for path in ("/v1/chat/completions", "/v1/completions"):
             app.router.add_post(path, invocations)
     if front.managed:
+        AdapterManagement(registry).add_routes(app.router)
         Management(registry).add_routes(app.router)
     else:
         app.router.add_route("*", "/models{rest:.*}", _unmanaged)
+        app.router.add_route("*", "/adapters{rest:.*}", _unmanaged)
     return app
 
 
@@ -100,10 +103,7 @@ class Ping:
             status = _MULTI_STATUS
         else:
             status = web.HTTPOk.status_code
-        body = msgspec.json.encode({name: {"status": condition} for name, condition in found.items()})
-        return web.Response(
-            status=status, body=msgspec.json.format(body) + b"\n", content_type="application/json"
-        )
+        return shown({name: {"status": condition} for name, condition in found.items()}, status)
 
 
 def _title(model: Registered) -> str:

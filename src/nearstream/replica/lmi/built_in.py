@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from nearstream.core.errors import Invalid
+from nearstream.replica.adapters import Adapters
 from nearstream.replica.batch import Batch
 from nearstream.replica.lmi.inbound import Inbound
 from nearstream.replica.lmi.served import Crew, Worker
 from nearstream.replica.lmi.sessions import SessionDesk
 from nearstream.replica.reply import Desk, reply
 from nearstream.wire.dialects.dialect import Draft
+from nearstream.wire.dialects.lmi_adapted import Adapted
+
+ADAPTER = "adapter"
+ADAPTER_HEADER = "x-amzn-sagemaker-adapter-identifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,15 @@ class BuiltIn:
     started_at: float
     sessions: SessionDesk | None = None
     """None: the release knows no sessions."""
+    adapters: Adapters | None = None
 
     async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
         if self.sessions is not None and (about := self.sessions.answer(inbound)) is not None:
             return about
-        return await reply(request, self.read(inbound.body), self.desk)
+        draft = self.read(inbound.body)
+        if (named := inbound.first(ADAPTER) or inbound.properties.get(ADAPTER_HEADER)) is not None:
+            draft = Adapted(draft, named, self.adapters or ())
+        return await reply(request, draft, self.desk)
 
     async def healthy(self) -> bool:
         return await self.desk.readiness.healthy()

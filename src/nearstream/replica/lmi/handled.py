@@ -39,6 +39,11 @@ class Handled:
     clock: Clock
     stall_s: float = 60.0
 
+    @property
+    def adapters(self) -> None:
+        """A handler does with the adapters in its folder what it will."""
+        return None
+
     async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
         began_s = self.clock()
         async with aclosing(self.workers.invoke(HandlerInput(inbound.content, inbound.properties))) as parts:

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from nearstream.core.errors import Invalid, Unusable
+from nearstream.core.errors import Invalid
+from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
 from nearstream.replica.lmi.served import Crew, Source
 
@@ -36,71 +35,55 @@ class Management:
         self._registry = registry
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        router.add_get("/models", _managed(self.list))
-        router.add_post("/models", _managed(self.register))
+        router.add_get("/models", managed(self.page))
+        router.add_post("/models", managed(self.register))
         for path in ("/models/{model}", "/models/{model}/{version}"):
-            router.add_get(path, _managed(self.describe))
-            router.add_put(path, _managed(self.scale))
-            router.add_delete(path, _managed(self.unregister))
+            router.add_get(path, managed(self.describe))
+            router.add_put(path, managed(self.scale))
+            router.add_delete(path, managed(self.unregister))
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request) -> web.Response:
         """By `limit` and `next_page_token`."""
         models = self._registry.all()
-        first, most = _number(request, "next_page_token", 0), _number(request, "limit", PAGE_MODELS)
-        shown = models[first : first + most]
+        first, most = number(request, "next_page_token", 0), number(request, "limit", PAGE_MODELS)
+        part = models[first : first + most]
         answer: dict[str, Any] = {}
         if first + most < len(models):
             answer["nextPageToken"] = str(first + most)
-        return _json({**answer, "models": [_item(model) for model in shown]})
+        return shown({**answer, "models": [_item(model) for model in part]})
 
     async def register(self, request: web.Request) -> web.Response:
         """`synchronous=false` answers 202 at once; a model that fails to load then stays, as FAILED."""
         source = _source(request.query)
         model = self._registry.register(source)
         if request.query.get("synchronous", "true").lower() == "false":
-            return _json({"status": f'Model "{source.name}" registration scheduled.'}, status=202)
+            return shown({"status": f'Model "{source.name}" registration scheduled.'}, status=202)
         try:
             await model.settled()
         except BaseException:
             self._registry.unregister(source.name, source.version)
             raise
-        return _json({"status": f'Model "{source.name}" registered.'})
+        return shown({"status": f'Model "{source.name}" registered.'})
 
     async def describe(self, request: web.Request) -> web.Response:
         name, version = _named(request)
-        return _json([await _described(model) for model in self._registry.versions(name, version)])
+        return shown([await _described(model) for model in self._registry.versions(name, version)])
 
     async def scale(self, request: web.Request) -> web.Response:
         name, version = _named(request)
         for model in self._registry.versions(name, version):
             with model.using() as served:
                 crew = served.crew()
-                least = _number(request, "min_worker", crew.min_workers)
-                most = max(least, _number(request, "max_worker", max(least, crew.max_workers)))
+                least = number(request, "min_worker", crew.min_workers)
+                most = max(least, number(request, "max_worker", max(least, crew.max_workers)))
                 await served.scale(least, most)
         told = f"New Worker configuration min workers:{least} max workers:{most}"
-        return _json({"status": f'Workflow "{name}" worker scaled. {told}'})
+        return shown({"status": f'Workflow "{name}" worker scaled. {told}'})
 
     async def unregister(self, request: web.Request) -> web.Response:
         name, version = _named(request)
         self._registry.unregister(name, version)
-        return _json({"status": f'Model or workflow "{name}" unregistered'})
-
-
-def _managed(handler: Handler) -> Handler:
-    """What an operator asked for wrongly is a bad request; a model's own failures have another status."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except (Invalid, Unusable) as error:
-            raise _bad_request(str(error)) from error
-
-    return handle
-
-
-def _bad_request(message: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(reason=" ".join(message.split()))
+        return shown({"status": f'Model or workflow "{name}" unregistered'})
 
 
 def _source(query: Mapping[str, str]) -> Source:
@@ -121,15 +104,6 @@ def inferred_name(url: str) -> str:
 
 def _named(request: web.Request) -> tuple[str, str | None]:
     return request.match_info["model"], request.match_info.get("version")
-
-
-def _number(request: web.Request, name: str, default: int) -> int:
-    given = request.query.get(name)
-    if not given:
-        return default
-    if not given.isdecimal():
-        raise Invalid(f"Parameter {name} must be a number from 0. Given: {given[:40]!r}")
-    return int(given)
 
 
 def _item(model: Registered) -> dict[str, Any]:
@@ -181,9 +155,3 @@ def _crew(crew: Crew) -> dict[str, Any]:
 
 def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json(document: object, status: int = 200) -> web.Response:
-    """Pretty, with a line feed at the end, as DJL Serving prints."""
-    body = msgspec.json.format(msgspec.json.encode(document)) + b"\n"
-    return web.Response(status=status, body=body, content_type="application/json")

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from nearstream.replica.adapters import Adapters
 from nearstream.replica.lmi.inbound import Inbound
 
 
@@ -52,6 +53,11 @@ class Crew:
 
 class Served(Protocol):
     """A model that is loaded."""
+
+    @property
+    def adapters(self) -> Adapters | None:
+        """None: it takes none."""
+        ...
 
     async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
         """Raises NearstreamError where nothing was sent yet."""

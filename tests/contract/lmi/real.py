@@ -1,0 +1,54 @@
+"""`nearstream serve --as lmi` as its users start it, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from tests.e2e.conftest import free_port
+
+START_S = 60
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, version: str, log: Path, *options: str, **variables: str
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of the server, once that is ready; every model id runs the built-in model."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "NEARSTREAM_ALIASES": "*=builtin",
+        "NEARSTREAM_HOME": str(log.parent / "home"),
+    }
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "nearstream", "serve", "--as", "lmi", "--model-dir", str(folder),
+            "--version", version, "--port", str(port), *options,
+            stdout=out, stderr=out, env=environment | variables,
+        )  # fmt: skip
+        try:
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session, asyncio.timeout(START_S):
+                while not await _ready(session):
+                    assert process.returncode is None, f"it ended; see {log}"
+                    await asyncio.sleep(0.05)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                yield session
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+
+async def _ready(session: aiohttp.ClientSession) -> bool:
+    try:
+        async with session.get("/ping") as response:
+            return response.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
