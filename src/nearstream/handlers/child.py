@@ -29,11 +29,13 @@ class Child(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._pumps: dict[int, Pump] = {}
         self._told = False
+        self._why = ""
         self.pid = 0
 
-    def kill(self) -> None:
+    def kill(self, why: str = "") -> None:
         """End the process and every other one in its group."""
         if self.pid and not self._told:
+            self._why = self._why or why
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
@@ -63,7 +65,7 @@ class Child(asyncio.SubprocessProtocol):
         self._told = True
         status = self._transport.get_returncode()
         self._transport.close()
-        self._on_end(exit_reason(status or 0))
+        self._on_end(self._why or exit_reason(status or 0))
 
     def _pump(self, number: int, name: str) -> Pump:
         transport = self._transport

@@ -131,13 +131,13 @@ class HandlerProcess(asyncio.Protocol):
             async with asyncio.timeout(_END_WAIT_S):
                 await self.ended()
         except TimeoutError:
-            self.kill()
+            self.kill("it did not end by itself")
             await self.ended()
 
-    def kill(self) -> None:
+    def kill(self, why: str) -> None:
         """End it now, with what it started."""
         self.ready = False
-        self._child.kill()
+        self._child.kill(why)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -155,7 +155,7 @@ class HandlerProcess(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.ready = False
         # A process that closed its end and runs on can do nothing for anyone.
-        self._loop.call_later(_END_WAIT_S, self.kill)
+        self._loop.call_later(_END_WAIT_S, self.kill, "it closed its end of the socket")
 
     def _heard(self, frame: frames.Frame, call: Call) -> None:
         if frame.kind == frames.CHUNK:

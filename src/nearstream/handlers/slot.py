@@ -87,7 +87,7 @@ class Slot:
             await process.loaded()
         except BaseException as error:
             self.failure = str(error)
-            process.kill()
+            process.kill("it did not load")
             await process.ended()
             raise
         self.failure = None
@@ -200,7 +200,7 @@ class Slot:
             _log.error("handler timed out", model=settings.model, pid=process.pid, limit_s=limit_s)
         if process.concurrent and await self._let_go(process, overdue):
             return
-        process.kill()
+        process.kill("it took too long over a call")
         await process.ended()
 
     async def _let_go(self, process: HandlerProcess, calls: Sequence[Call]) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,6 +16,7 @@ from tests.contract.handlers.models import WAIT_S, Models, asked, call, until
 
 from nearstream.core.errors import HandlerFailed, NotReady, Overloaded, Unusable
 
+ROOT = Path(__file__).parents[3]
 Log = list[dict[str, Any]]
 
 SERVES = """
@@ -251,7 +254,7 @@ async def test_a_full_line_is_overloaded(models: Models):
             one.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         assert workers.waiting == 0
-        workers.running[0]._process.kill()
+        workers.running[0]._process.kill("the test is over")
 
 
 async def test_a_plain_call_whose_reader_left_is_finished_and_forgotten(models: Models):
@@ -318,6 +321,43 @@ async def test_the_socket_closing_ends_a_worker_that_is_busy(models: Models):
         with pytest.raises(HandlerFailed, match="ended"):
             await busy
         assert slot.pid != pid or not slot.ready
+
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from tests.contract.handlers.models import Models
+
+SOURCE = '''
+import threading
+def spin():
+    while True:
+        pass
+def handle(inputs):
+    threading.Thread(target=spin, daemon=True).start()
+'''
+async def main():
+    async with Models(Path(sys.argv[1])).open(SOURCE) as workers:
+        print("pid", workers.running[0].pid, flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def test_a_server_that_is_killed_leaves_no_worker_behind(models: Models):
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(models.path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    async with asyncio.timeout(WAIT_S):
+        async for line in server.stdout:
+            if line.startswith(b"pid"):
+                break
+    pid = int(line.split()[1])
+    assert group_of(pid)
+    server.kill()
+    await server.wait()
+    await until(lambda: not group_of(pid))
 
 
 async def test_two_workers_work_at_the_same_time_and_more_come_when_calls_wait(models: Models):
