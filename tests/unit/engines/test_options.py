@@ -37,7 +37,7 @@ def test_a_typical_p_of_one_asks_for_nothing():
 
 
 def test_typical_p_is_taken_with_a_top_k_or_a_top_p_and_told():
-    refuse_unsupported(Sampling(do_sample=True, typical_p=0.95, top_k=64, temperature=3.0), grammar=True)
+    refuse_unsupported(Sampling(do_sample=True, typical_p=0.95, top_k=256, temperature=3.0), grammar=True)
     wanted = Sampling(do_sample=True, typical_p=0.95, top_p=0.95, temperature=0.8)
     refuse_unsupported(wanted, grammar=True)
     assert options_of(wanted, max_new_tokens=1, seed=0).typical_p == 0.95
@@ -47,10 +47,10 @@ def test_typical_p_is_taken_with_a_top_k_or_a_top_p_and_told():
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [
-        ({"top_k": None}, "give it a top_k of at most 64"),
-        ({"top_k": 65}, "give it a top_k of at most 64"),
+        ({"top_k": None}, "give it a top_k of at most 256"),
+        ({"top_k": 257}, "give it a top_k of at most 256"),
         ({"top_k": None, "top_p": 0.9, "temperature": 1.1}, "or a top_p and a temperature of at most 1"),
-        ({"do_sample": False}, "give it a top_k of at most 64"),
+        ({"do_sample": False}, "give it a top_k of at most 256"),
         ({"repetition_penalty": 1.03}, "not beside penalties"),
         ({"frequency_penalty": 0.1}, "not beside penalties"),
         ({"presence_penalty": -0.1}, "not beside penalties"),

@@ -117,7 +117,7 @@ def test_a_temperature_near_zero_takes_the_likeliest():
 
 
 def test_a_search_is_as_wide_as_it_has_to_be():
-    assert [wider(Options(1, top_p=0.9), width) for width in (0, 16, 128, 1024)] == [16, 128, 1024, None]
-    assert [wider(Options(1, top_p=0.9, top_k=40), width) for width in (0, 16, 40)] == [16, 40, None]
+    assert [wider(Options(1, top_p=0.9), width) for width in (0, 32, 256, 2048)] == [32, 256, 2048, None]
+    assert [wider(Options(1, top_p=0.9, top_k=40), width) for width in (0, 32, 40)] == [32, 40, None]
     assert [wider(Options(1, top_k=40), width) for width in (0, 40)] == [40, None]
     assert [wider(Options(1, top_p=0.9, top_k=3), width) for width in (0, 3)] == [3, None]

@@ -27,7 +27,13 @@ from nearstream.engines.openvino.frames import (
 )
 from nearstream.engines.openvino.json_grammar import bounded_grammar
 from nearstream.engines.openvino.recovery import Request, split_after_fault
-from nearstream.engines.openvino.typical import UNKNOWN_VOCABULARY, chosen, wider
+from nearstream.engines.openvino.typical import (
+    SEARCH_TEMPERATURE,
+    UNKNOWN_VOCABULARY,
+    chosen,
+    draws,
+    wider,
+)
 from nearstream.wire.framing import safetensors
 
 if TYPE_CHECKING:
@@ -230,14 +236,17 @@ class Batch:
             if handle.get_status() == genai.GenerationStatus.IGNORED:
                 self._fail(request, "overloaded", "the KV cache has no room left for this request")
             return
-        outputs = handle.read().values()
-        logprobs = {output.generated_ids[0]: output.generated_log_probs[0] for output in outputs}
-        vocabulary = self._vocab_size or UNKNOWN_VOCABULARY
-        token = chosen(logprobs, request.options, position=request.made, vocabulary=vocabulary)
-        request.width = wider(request.options, width if token is None else 0)
+        for output in handle.read().values():
+            request.candidates[output.generated_ids[0]] = output.generated_log_probs[0]
+        found, vocabulary = request.candidates, self._vocab_size or UNKNOWN_VOCABULARY
+        if len(found) < min(width, vocabulary):
+            self._add(request)
+            return
+        token = chosen(found, request.options, position=request.made, vocabulary=vocabulary)
+        request.width, request.candidates = wider(request.options, width if token is None else 0), {}
         if token is not None:
             request.take([token])
-            self._advances.append(Advance(request.id, (token,), (logprobs[token],), request.ending))
+            self._advances.append(Advance(request.id, (token,), (found[token],), request.ending))
         elif request.width is None:
             self._fail(
                 request, "failed", f"typical_p: more than {width} tokens could be chosen; give a top_k"
@@ -256,8 +265,10 @@ class Batch:
         self._last_run += 1
         tokens, options = request.next_run()
         tensor = openvino.Tensor(tokens.reshape(1, -1))
-        width = request.width and min(request.width, self._vocab_size or request.width)
-        config = _config(options) if width is None else _candidates_config(width)
+        if request.width is None:
+            config = _config(options)
+        else:
+            config = _search_config(request.width, seed=self._last_run)
         handle = self._pipeline.add_request(self._last_run, tensor, config)
         self._handles[request.id] = (request, handle)
 
@@ -315,13 +326,17 @@ _ENDINGS: dict[int, Ending] = {
 }
 
 
-def _candidates_config(width: int) -> genai.GenerationConfig:
-    """A beam search of one token: its results are the likeliest ones; see `typical`."""
+def _search_config(width: int, *, seed: int) -> genai.GenerationConfig:
+    """One token, drawn so often that the `width` likeliest are all told; see `typical`."""
     config = genai.GenerationConfig()
     config.max_new_tokens = 1
     config.logprobs = 1
     config.ignore_eos = True
-    config.num_beams = config.num_return_sequences = width
+    config.do_sample = True
+    config.temperature = SEARCH_TEMPERATURE
+    config.top_k = width
+    config.num_return_sequences = draws(width)
+    config.rng_seed = seed
     config.validate()
     return config
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Request:
     """One request and the tokens made for it so far."""
 
-    __slots__ = ("_again", "_made", "_prompt", "id", "options", "width")
+    __slots__ = ("_again", "_made", "_prompt", "candidates", "id", "options", "width")
 
     def __init__(self, request_id: int, prompt: npt.NDArray[np.int64], options: Options) -> None:
         self.id = request_id
@@ -34,6 +34,8 @@ class Request:
         """Of the tokens made, how many a second run has yet to make again."""
         self.width: int | None = wider(options) if options.typical_p < 1 else None
         """How many candidates for its next token to search for; None where OpenVINO chooses itself."""
+        self.candidates: dict[int, float] = {}
+        """Those found so far, with their log-probabilities."""
 
     def take(self, token_ids: Sequence[int]) -> int:
         """Count tokens that OpenVINO made; how many of the first were told before.

@@ -1,9 +1,10 @@
 """Typical decoding (`typical_p`) for a request that OpenVINO takes one token forward at a time.
 
-OpenVINO GenAI samples by top_k and top_p alone and lets nobody into its sampler. But a beam search of one
-token tells as many of the likeliest tokens as it is wide, with the model's own log-probabilities. Those are
-enough once they are sure to hold all that top_k and top_p leave to choose from; until then the search is done
-again, wider. The order is TGI's: temperature, top_k, top_p, typical_p.
+OpenVINO GenAI samples by top_k and top_p alone and lets nobody into its sampler. But it tells the model's
+own log-probability of each token it draws, and draws often for the price of once. So the likeliest tokens are
+found out: drawn from so many with a top_k, at a temperature that makes them about equally likely, until each
+has come up. They are enough once they surely hold all that top_k and top_p leave to choose from; until then
+more are found out. The order is TGI's: temperature, top_k, top_p, typical_p.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from nearstream.engines.openvino.frames import Options
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-MOST_TOP_K = 64
+MOST_TOP_K = 256
 """The largest top_k where nothing else bounds the choice: a search takes longer the wider it is."""
-_WIDTHS = (16, 128, 1024)
+SEARCH_TEMPERATURE = 50.0
+"""Evens out the likeliest tokens, and still tells apart what differs in 16 bits."""
+_WIDTHS = (32, 256, 2048)
 UNKNOWN_VOCABULARY = 1 << 20
 """More tokens than models have: to think it larger than it is only makes the search wider."""
 _EDGE = 1e-4
@@ -35,6 +38,11 @@ def wider(options: Options, width: int = 0) -> int | None:
     if options.top_p == 1:
         return most if width < most else None
     return next((min(step, most) for step in _WIDTHS if min(step, most) > width), None)
+
+
+def draws(width: int) -> int:
+    """How often to draw from `width` tokens so that hardly ever one is missed, though some are likelier."""
+    return math.ceil(1.5 * width * (math.log(width) + 5))
 
 
 def chosen(logprobs: Mapping[int, float], options: Options, *, position: int, vocabulary: int) -> int | None:
