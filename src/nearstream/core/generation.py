@@ -41,6 +41,8 @@ class Sampling:
     grammar: Grammar | None = None
     watermark: bool = False
     adapter: str | None = None
+    ignore_eos: bool = False
+    """The model's end-of-sequence tokens do not end the answer: it is as long as was asked for."""
     stop_token_ids: frozenset[int] = frozenset()
     """Generation ends with any of these, which is still reported (the model's end-of-sequence ids)."""
 

@@ -63,7 +63,9 @@ async def prepare(exchange: Exchange, model: ServedModel, *, chances: Chances) -
         else:
             text, ids = await _encoded(request, model, chances.now)
         settled = exchange.settle(request, prompt_tokens=len(ids))
-        sampling = replace(settled.sampling, stop_token_ids=model.tokenizer.special.eos_ids)
+        sampling = settled.sampling
+        if not sampling.ignore_eos:
+            sampling = replace(sampling, stop_token_ids=model.tokenizer.special.eos_ids)
         if sampling.do_sample and sampling.seed is None:
             sampling = replace(sampling, seed=chances.seed())
         prompts.append(Prompt(text, ids, sampling, settled.max_new_tokens, request.stop, index))

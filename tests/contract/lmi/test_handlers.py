@@ -95,9 +95,8 @@ async def test_whatever_a_handler_does_its_client_hears_of_it_and_the_server_ser
         status, _, body = await ask(session, "sleep")
         assert (status, b"predict timeout" in body) == (424, True)
         assert (await ask(session, "print"))[0] == 200
-        async with session.post(
-            "/invocations", json={"do": "header"}, headers={"X-Asked": "this"}
-        ) as response:
+        asked = {"X-Asked": "this"}
+        async with session.post("/invocations", json={"do": "header"}, headers=asked) as response:
             assert (response.headers["X-Mine"], await response.read()) == ("yes", b"this")
         assert (await ask(session, "more"))[0] == 200
         async with session.get("/ping") as response:

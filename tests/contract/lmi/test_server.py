@@ -160,6 +160,16 @@ async def test_a_client_that_leaves_ends_its_generation(tmp_path: Path):
         await until(lambda: engine.live == 0)
 
 
+async def test_an_answer_that_ignores_its_end_is_as_long_as_was_asked(tmp_path: Path):
+    async with open_shop(Shop(tmp_path), *start("m")) as session:
+        for ignore in (False, True):
+            parameters = {"max_new_tokens": 40, "ignore_eos_token": ignore}
+            async with session.post(
+                "/invocations", json={"inputs": "hi", "parameters": parameters}
+            ) as answer:
+                assert (len((await answer.read()).splitlines()) == 40) == ignore
+
+
 async def test_metrics_have_djls_names(tmp_path: Path):
     async with open_shop(Shop(tmp_path), *start("m")) as session:
         await (await session.post("/invocations", json=ASK)).read()

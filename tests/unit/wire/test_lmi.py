@@ -18,7 +18,7 @@ from nearstream.core.errors import (
     Unsupported,
     Unusable,
 )
-from nearstream.core.generation import Delta, Finish, TextPrompt, Token
+from nearstream.core.generation import Delta, Finish, Grammar, TextPrompt, Token
 from nearstream.core.ports import Identity
 from nearstream.wire.dialects import lmi
 from nearstream.wire.dialects.lmi import LmiExchange
@@ -240,12 +240,11 @@ def test_stop_strings_come_alone_or_in_a_list_under_either_name(
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("ignore_eos_token", True),
         ("watermark", True),
         ("best_of", 2),
         ("length_penalty", 0.5),
         ("no_repeat_ngram_size", 2),
-        ("guided_json", {}),
+        ("guided_grammar", "root ::= x"),
         ("cached_prompt", "a"),
     ],
 )
@@ -253,6 +252,31 @@ def test_an_option_that_nothing_here_does_is_never_ignored(option: str, value: o
     with pytest.raises(Unsupported) as refused:
         exchange({option: value})
     assert refused.value.option == option
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "grammar"),
+    [
+        ("guided_json", {"type": "object"}, Grammar("json_schema", '{"type":"object"}')),
+        ("guided_json", '{"type": "object"}', Grammar("json_schema", '{"type":"object"}')),
+        ("guided_regex", "[0-9]+", Grammar("regex", "[0-9]+")),
+        ("guided_choice", ["yes", "no (1.5)"], Grammar("regex", r"yes|no \(1\.5\)")),
+    ],
+)
+def test_guided_decoding_holds_the_answer_to_a_grammar(option: str, value: object, grammar: Grammar):
+    assert exchange({option: value}).requests[0].sampling.grammar == grammar
+
+
+def test_one_guide_is_enough():
+    with pytest.raises(Invalid, match="only one of"):
+        exchange({"guided_regex": "a", "guided_choice": ["a"]})
+    with pytest.raises(Invalid, match="grammar is not valid"):
+        exchange({"guided_regex": "("})
+
+
+def test_the_end_of_sequence_may_be_ignored():
+    assert exchange({"ignore_eos_token": True}).requests[0].sampling.ignore_eos
+    assert not exchange({}).requests[0].sampling.ignore_eos
 
 
 def test_several_inputs_are_answered_together():

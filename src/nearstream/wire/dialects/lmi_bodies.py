@@ -8,13 +8,15 @@ from typing import Any, get_args
 import msgspec
 
 from nearstream.core.errors import Invalid, Unsupported
-from nearstream.core.generation import Sampling
+from nearstream.core.generation import Grammar, Sampling
+from nearstream.wire.dialects.grammars import grammar
 from nearstream.wire.dialects.hf import Count, Seed, Signed
 from nearstream.wire.dialects.lmi_terms import Formatter, LmiTerms
 
 DEFAULT_MAX_NEW_TOKENS = 30
 OFF_TOP_K = (-1, 0)
 PENALTY_BOUND = 2.0
+_META = frozenset(r"\.^$*+?()[]{}|/-")
 FORMATTERS: tuple[str, ...] = get_args(Formatter)
 
 
@@ -39,8 +41,11 @@ class LmiParameters(msgspec.Struct, frozen=True, kw_only=True):
     decoder_input_details: bool | None = None
     top_n_tokens: Count | None = None
     output_formatter: str | None = None
+    ignore_eos_token: bool | None = None
+    guided_json: str | dict[str, Any] | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
     # What no engine here does; see `_LACKING`.
-    ignore_eos_token: Any = None
     watermark: Any = None
     best_of: Any = None
     n: Any = None
@@ -55,9 +60,6 @@ class LmiParameters(msgspec.Struct, frozen=True, kw_only=True):
     min_p: Any = None
     penalty_alpha: Any = None
     logits_processor: Any = None
-    guided_json: Any = None
-    guided_regex: Any = None
-    guided_choice: Any = None
     guided_grammar: Any = None
     cached_prompt: Any = None
     manual_seed: Any = None
@@ -74,7 +76,6 @@ class LmiBody(msgspec.Struct, frozen=True, kw_only=True):
 
 # The values beside null and false that ask for nothing.
 _LACKING: dict[str, tuple[object, ...]] = {
-    "ignore_eos_token": (),
     "watermark": (),
     "best_of": (1,),
     "n": (1,),
@@ -89,9 +90,6 @@ _LACKING: dict[str, tuple[object, ...]] = {
     "min_p": (0,),
     "penalty_alpha": (0,),
     "logits_processor": (),
-    "guided_json": (),
-    "guided_regex": (),
-    "guided_choice": (),
     "guided_grammar": (),
     "cached_prompt": (),
     "manual_seed": (),
@@ -125,7 +123,28 @@ def sampling(asked: LmiParameters, terms: LmiTerms, adapter: str | None) -> Samp
         top_n_tokens=_alternatives(asked, terms),
         prefill_logprobs=bool(asked.decoder_input_details),
         adapter=adapter,
+        ignore_eos=bool(asked.ignore_eos_token),
+        grammar=_guided(asked),
     )
+
+
+def _guided(asked: LmiParameters) -> Grammar | None:
+    """What vLLM's guided decoding holds an answer to. Raises Invalid."""
+    given: list[dict[str, Any]] = []
+    if asked.guided_json is not None:
+        given.append({"type": "json", "value": asked.guided_json})
+    if asked.guided_regex is not None:
+        given.append({"type": "regex", "value": asked.guided_regex})
+    if asked.guided_choice is not None:
+        given.append({"type": "regex", "value": "|".join(map(_literal, asked.guided_choice))})
+    if len(given) > 1:
+        raise Invalid("only one of `guided_json`, `guided_regex`, `guided_choice` may be set")
+    return grammar(given[0]) if given else None
+
+
+def _literal(text: str) -> str:
+    """A pattern that matches this text alone: `re.escape` would escape what needs none elsewhere."""
+    return "".join(f"\\{character}" if character in _META else character for character in text)
 
 
 def stops(asked: LmiParameters) -> tuple[str, ...]:
