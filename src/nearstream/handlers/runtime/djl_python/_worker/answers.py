@@ -74,12 +74,17 @@ def head_of(output: Output, index: int | None = None) -> Head:
     for key, value in output.properties.items():
         batched = _BATCHED.fullmatch(key)
         if batched is None:
-            properties[key] = str(value)
+            properties[_one_line(key)] = _one_line(value)
         elif int(batched[1]) == (index or 0):
-            properties[batched[2]] = str(value)
+            properties[_one_line(batched[2])] = _one_line(value)
     if output.media is not None and not any(name.lower() == "content-type" for name in properties):
         properties[CONTENT_TYPE] = output.media
-    return Head(int(output.code), str(output.message), properties)
+    return Head(int(output.code), _one_line(output.message), properties)
+
+
+def _one_line(value: Any) -> str:
+    """A text that a header or a status line can hold."""
+    return " ".join(str(value).split())
 
 
 def wholes(output: Output, size: int) -> list[Whole]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +9,7 @@ from ..outputs import Output
 from .answers import Head, failure_of, head_of, unpacked, wholes
 from .channel import Channel
 from .frames import CHUNK, END, FAILED, HEAD, Member
+from .loading import print_failure
 
 END_OF_ITEMS: Any = object()
 
@@ -73,7 +72,7 @@ class Batch:
         try:
             answers = wholes(unpacked(output) if len(self.calls) == 1 else output, len(self.calls))
         except (TypeError, ValueError) as error:
-            traceback.print_exc()
+            print_failure(error)
             answers = wholes(failure_of(error), len(self.calls))
         for call, whole in zip(self.calls, answers):
             call.head(whole.head)
@@ -89,7 +88,7 @@ class Batch:
 
     def fail(self, error: BaseException) -> None:
         """The user's code raised: an answer that says so, or, where one has begun, its end."""
-        traceback.print_exc()
+        print_failure(error)
         if any(call.begun for call in self.calls):
             self._failure = str(error) or type(error).__name__
         else:
@@ -107,6 +106,5 @@ class Batch:
             return
         try:
             output.execute_finalize()
-        except Exception:  # noqa: BLE001 - a user's function; the answer is sent already
-            print("the function given to Output.finalize failed", file=sys.stderr)  # noqa: T201 - to the log
-            traceback.print_exc()
+        except Exception as error:  # noqa: BLE001 - a user's function; the answer is sent already
+            print_failure(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from .answers import checked, chunks_of, input_of, part_of, unpacked
 from .calls import END_OF_ITEMS, Batch, Call
 from .channel import Channel
 from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
-from .loading import Handle
+from .loading import Handle, print_failure
 
 
 class Running:
@@ -158,8 +157,8 @@ async def _close(items: Any) -> None:
     try:
         if hasattr(items, "aclose"):
             await items.aclose()
-    except Exception:  # noqa: BLE001 - a user's clean-up; the answer is over
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - a user's clean-up; the answer is over
+        print_failure(error)
 
 
 async def _threaded(stream: Any) -> AsyncIterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -11,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 
 Handle = Callable[[Any], Any]
 _BUILT_IN = "djl_python."
+_OWN = str(pathlib.Path(__file__).parent)
 
 
 class Refused(Exception):
@@ -40,12 +42,21 @@ def load_handle(wanted: Wanted) -> Handle:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
+        print_failure(error)
         raise Refused(f"{wanted.entry_point} cannot be imported: {told(error, wanted.model_dir)}") from error
     handle = getattr(module, wanted.handler, None)
     if not callable(handle):
         raise Refused(_no_such_function(wanted, vars(module)))
     return handle  # type: ignore[no-any-return]
+
+
+def print_failure(error: BaseException) -> None:
+    """A traceback on stderr, from where the user's code begins."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN):
+        trace = trace.tb_next
+    with contextlib.suppress(OSError, ValueError):  # a user's code may have closed stderr
+        traceback.print_exception(type(error), error, trace or error.__traceback__)
 
 
 def told(error: BaseException, model_dir: str) -> str:

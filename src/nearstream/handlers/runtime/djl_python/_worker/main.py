@@ -10,7 +10,6 @@ import resource
 import signal
 import socket
 import sys
-import traceback
 from typing import Any
 
 from ..inputs import Input
@@ -19,7 +18,7 @@ from .answers import unpacked, wholes
 from .channel import Channel
 from .concurrent import Concurrent
 from .frames import LOAD, READY, REFUSED, Frame, decode_json
-from .loading import Handle, Refused, Wanted, load_handle, told
+from .loading import Handle, Refused, Wanted, load_handle, print_failure, told
 from .sequential import Sequential
 
 _PR_SET_PDEATHSIG = 1
@@ -133,5 +132,5 @@ def _check(loaded: Any | None) -> None:
 
 
 def _not_loaded(error: BaseException, wanted: Wanted) -> Refused:
-    traceback.print_exc()
+    print_failure(error)
     return Refused(f"its first call, which loads it, failed: {told(error, wanted.model_dir)}")

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import queue
 import threading
-import traceback
 from typing import Any
 
 from ..outputs import Output
@@ -14,7 +13,7 @@ from .answers import checked, chunks_of, input_of
 from .calls import END_OF_ITEMS, Batch, Call
 from .channel import Channel
 from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
-from .loading import Handle
+from .loading import Handle, print_failure
 
 
 class Sequential:
@@ -122,8 +121,8 @@ class Sequential:
                 self._wait(stream.aclose())
             elif hasattr(stream, "close"):
                 stream.close()
-        except Exception:  # noqa: BLE001 - a user's clean-up; the answer is over
-            traceback.print_exc()
+        except Exception as error:  # noqa: BLE001 - a user's clean-up; the answer is over
+            print_failure(error)
 
     def _wait(self, awaitable: Any) -> Any:
         if self._loop is None:
