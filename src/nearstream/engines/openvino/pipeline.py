@@ -236,10 +236,11 @@ class Batch:
             if handle.get_status() == genai.GenerationStatus.IGNORED:
                 self._fail(request, "overloaded", "the KV cache has no room left for this request")
             return
+        found, known = request.candidates, len(request.candidates)
         for output in handle.read().values():
-            request.candidates[output.generated_ids[0]] = output.generated_log_probs[0]
-        found, vocabulary = request.candidates, self._vocab_size or UNKNOWN_VOCABULARY
-        if len(found) < min(width, vocabulary):
+            found[output.generated_ids[0]] = output.generated_log_probs[0]
+        vocabulary = self._vocab_size or UNKNOWN_VOCABULARY
+        if known < len(found) < min(width, vocabulary):
             self._add(request)
             return
         token = chosen(found, request.options, position=request.made, vocabulary=vocabulary)
