@@ -17,10 +17,10 @@ _HAS_PROC = (_PROC / "self" / "stat").exists()
 _GONE_STATES = {"Z", "X", "x"}
 
 
-def spawn(argv: list[str], environment: Mapping[str, str], *, log: Path) -> int:
+def spawn(argv: list[str], environment: Mapping[str, str], *, log: Path, what: str = "A replica") -> int:
     """Starts `argv` as the leader of a new session, its output appended to `log`; returns its pid.
 
-    The process outlives this one. Raises Unusable when it cannot be started.
+    The process outlives this one. Raises Unusable when it cannot be started; `what` names it there.
     """
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     files = [
@@ -33,9 +33,9 @@ def spawn(argv: list[str], environment: Mapping[str, str], *, log: Path) -> int:
             argv[0], argv, environment, file_actions=files, setsid=True, setsigdef=[signal.SIGPIPE]
         )
     except OSError as error:
-        raise Unusable(f"A replica cannot be started with {argv[0]}: {error.strerror}.") from error
+        raise Unusable(f"{what} cannot be started with {argv[0]}: {error.strerror}.") from error
     except ValueError as error:
-        raise Unusable(f"A replica cannot be started, its environment or model: {error}.") from error
+        raise Unusable(f"{what} cannot be started, its environment or model: {error}.") from error
 
 
 def birth_of(pid: int) -> str | None:

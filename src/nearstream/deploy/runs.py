@@ -47,15 +47,12 @@ class Runs:
     def __init__(self, home: Path) -> None:
         self._run = home / "run"
         self._logs = home / "logs"
-        self._sockets = self._run
+        self._sockets = sockets_of(home)
 
     def prepare(self) -> None:
         """Makes the folders. Raises Unusable."""
-        _make_private(self._run)
-        _make_private(self._logs)
-        if len(os.fsencode(self._run / "r-0123456789.sock")) > SOCKET_PATH_BYTES:
-            self._sockets = _short_folder(self._run)
-            _make_private(self._sockets)
+        for folder in (self._run, self._logs, self._sockets):
+            make_private(folder)
 
     def socket(self, replica_id: str) -> str:
         return str(self._sockets / f"{replica_id}.sock")
@@ -63,7 +60,7 @@ class Runs:
     def log(self, spec: ReplicaSpec, replica_id: str) -> Path:
         """Where the replica writes; the oldest logs of its variant make room. Raises Unusable."""
         folder = self._logs / spec.endpoint / spec.variant
-        _make_private(folder)
+        make_private(folder)
         for old in sorted(folder.glob("*.log"), key=_age)[: -LOGS_KEPT + 1]:
             _remove(old)
             _remove(old.with_suffix(".log.1"))
@@ -136,13 +133,17 @@ def rotate(log: str) -> None:
         _log.warning("a log cannot be rotated", path=log, error=str(error))
 
 
-def _short_folder(home: Path) -> Path:
-    mark = hashlib.blake2s(os.fsencode(home.absolute()), digest_size=5).hexdigest()
+def sockets_of(home: Path) -> Path:
+    """The folder of a home's sockets: `run`, or a short one elsewhere where the kernel takes no such path."""
+    run = home / "run"
+    if len(os.fsencode(run / "r-0123456789.sock")) <= SOCKET_PATH_BYTES:
+        return run
+    mark = hashlib.blake2s(os.fsencode(run.absolute()), digest_size=5).hexdigest()
     return Path(tempfile.gettempdir()) / f"nearstream-{os.geteuid()}-{mark}"
 
 
-def _make_private(folder: Path) -> None:
-    """A folder that is ours alone; one that another user put there, or a link, is refused."""
+def make_private(folder: Path) -> None:
+    """Make a folder that is ours alone. Raises Unusable, also for one of another user, or a link."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

@@ -13,10 +13,11 @@ from aiohttp import web
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.ports import Clock
+from nearstream.frontdoor.objects import Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.view import SiteView
 from nearstream.services import runtime
-from nearstream.wire.aws import errors, jsonrpc, restjson
+from nearstream.wire.aws import errors, jsonrpc, restjson, s3
 from nearstream.wire.aws.answer import Answer
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
@@ -24,6 +25,8 @@ from nearstream.wire.aws.service import ServiceDescription
 from nearstream.wire.aws.sigv4 import Verifier
 
 Operation = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+OWN_PATHS = ("/endpoints/", "/health", "/nearstream/")
 
 log = structlog.get_logger()
 
@@ -39,7 +42,7 @@ class Control:
 class FrontDoor:
     """One handler for every request."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one part for each kind of call
         self,
         *,
         verifier: Verifier,
@@ -48,6 +51,7 @@ class FrontDoor:
         relay: Relay,
         site: runtime.Site,
         view: SiteView,
+        objects: Objects | None = None,
     ) -> None:
         self._verifier = verifier
         self._clock = clock
@@ -55,6 +59,7 @@ class FrontDoor:
         self._relay = relay
         self._site = site
         self._view = view
+        self._objects = objects
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; a failure is answered too, in the words of the service that was called."""
@@ -73,7 +78,11 @@ class FrontDoor:
         return _answered(restjson.failure(failure, request_id=request_id))
 
     async def _route(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
-        path = request.raw_path
+        path, call = request.raw_path, _raw(request, None)
+        if self._objects is not None and (
+            s3.is_signed_for(call) or (s3.is_unsigned(call) and not path.startswith(OWN_PATHS))
+        ):
+            return await self._objects.handle(request, call, request_id)
         if path.startswith("/endpoints/"):
             return await self._invoke(request, request_id)
         if path == "/health":
@@ -107,10 +116,7 @@ class FrontDoor:
             return _answered(jsonrpc.failure(service, failure, request_id=request_id))
 
     def _verify(self, request: web.BaseRequest, body: bytes) -> None:
-        path, _, query = request.raw_path.partition("?")
-        self._verifier.verify(
-            RawRequest(request.method, path, query, tuple(request.headers.items()), body), now=self._clock()
-        )
+        self._verifier.verify(_raw(request, body), now=self._clock())
 
 
 async def _body(request: web.BaseRequest) -> bytes:
@@ -123,6 +129,11 @@ async def _body(request: web.BaseRequest) -> bytes:
     except web.HTTPRequestEntityTooLarge as error:
         runtime.check_body(runtime.MAX_BODY_BYTES + 1)
         raise AssertionError from error
+
+
+def _raw(request: web.BaseRequest, body: bytes | None) -> RawRequest:
+    path, _, query = request.raw_path.partition("?")
+    return RawRequest(request.method, path, query, tuple(request.headers.items()), body)
 
 
 def _path(request: web.BaseRequest) -> str:
