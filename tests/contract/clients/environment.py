@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -48,10 +50,13 @@ def _uv(*arguments: str) -> None:
 
 
 class Conversation:
-    """One of `scripts`, running; `ask` has one of its clients do something at `url`."""
+    """One of `scripts`, running with `variables`; `ask` has one of its clients do something at `url`."""
 
-    def __init__(self, script: str, environment: str) -> None:
+    def __init__(
+        self, script: str, environment: str, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHON"))}
+        own |= variables
         self._process = subprocess.Popen(
             [python_of(environment), HERE / "scripts" / f"{script}.py"],
             stdin=subprocess.PIPE,
