@@ -170,6 +170,14 @@ async def test_an_answer_that_ignores_its_end_is_as_long_as_was_asked(tmp_path: 
                 assert (len((await answer.read()).splitlines()) == 40) == ignore
 
 
+async def test_a_stop_string_is_a_stop_in_openais_words(tmp_path: Path):
+    body = {"messages": [{"role": "user", "content": "hi"}], "stop": ["p"], "max_tokens": 40}
+    async with open_shop(Shop(tmp_path, "0.36.0"), *start("m")) as session:
+        for path in ("/invocations", "/v1/chat/completions"):
+            async with session.post(path, json=body) as response:
+                assert (await response.json())["choices"][0]["finish_reason"] == "stop"
+
+
 async def test_metrics_have_djls_names(tmp_path: Path):
     async with open_shop(Shop(tmp_path), *start("m")) as session:
         await (await session.post("/invocations", json=ASK)).read()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Finish, GenerationRequest, Token
@@ -19,7 +19,7 @@ from nearstream.wire.dialects.lmi_kinds import WHOLE, Kind
 from nearstream.wire.dialects.lmi_refusals import FAILED, LmiWording
 from nearstream.wire.dialects.lmi_terms import LmiRelease, LmiTerms
 from nearstream.wire.dialects.openai import OpenAIDraft, OpenAIExchange
-from nearstream.wire.dialects.openai_fragments import DONE, Form, Tally
+from nearstream.wire.dialects.openai_fragments import DONE, OPENAI_REASONS, Form, Tally
 from nearstream.wire.framing import sse
 
 JSON_LINES = "application/jsonlines"
@@ -89,7 +89,8 @@ class LmiOpenAIExchange:
     def encoder(self, identity: Identity) -> Encoder:
         if not self.release.by_body and not self.told.form.tools:
             return chat_encoder(self.kind, self.told.form, identity, self.release)
-        told = self.told.encoder(identity)
+        form = replace(self.told.form, reasons=OPENAI_REASONS)
+        told = replace(self.told, form=form).encoder(identity)
         return LinesEncoder(told) if self.kind == "chat_lines" else told
 
 

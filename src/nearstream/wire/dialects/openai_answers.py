@@ -56,7 +56,7 @@ class PieceEncoder:
             return b"".join([self._chunk(index, token, b"null") for token in delta.tokens])
         *before, last = delta.tokens or (_NO_TOKEN,)
         chunks = [self._chunk(index, token, b"null") for token in before]
-        chunks.append(self._chunk(index, last, REASONS[finish.reason]))
+        chunks.append(self._chunk(index, last, self._form.reasons[finish.reason]))
         if self._tally.ended(index, finish):
             if self._form.include_usage:
                 chunks.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._opening, self._tally.usage))
@@ -129,7 +129,7 @@ class WholeEncoder:
         self._tokens[index] += delta.tokens
         if finish is None:
             return b""
-        self._reasons[index] = REASONS[finish.reason]
+        self._reasons[index] = self._form.reasons[finish.reason]
         if not self._tally.ended(index, finish):
             return b""
         return b'%b,"choices":[%b],"usage":%b}' % (

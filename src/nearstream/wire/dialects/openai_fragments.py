@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from nearstream.core.errors import NearstreamError
-from nearstream.core.generation import Finish, Token
+from nearstream.core.generation import Finish, FinishReason, Token
 from nearstream.core.ports import Identity
 from nearstream.wire.dialects.refusals import told
 from nearstream.wire.framing import sse
 
 encode = msgspec.json.Encoder().encode
 # TGI's words on this route: "stop" for the model's own end, "stop_sequence" for a stop string.
-REASONS = {"length": b'"length"', "eos": b'"stop"', "stop": b'"stop_sequence"'}
+REASONS: Mapping[FinishReason, bytes] = {"length": b'"length"', "eos": b'"stop"', "stop": b'"stop_sequence"'}
+# OpenAI's own.
+OPENAI_REASONS: Mapping[FinishReason, bytes] = {**REASONS, "stop": b'"stop"'}
 CALLED = b'"tool_calls"'
 DONE = sse.frame(b"[DONE]")
 
@@ -32,6 +34,7 @@ class Form:
     logprobs: bool = False
     top_tokens: bool = False
     tools: bool = False
+    reasons: Mapping[FinishReason, bytes] = field(default_factory=lambda: REASONS)
     echoes: tuple[str, ...] = ()
     """The prompt of each choice, where its text is to include it."""
 
