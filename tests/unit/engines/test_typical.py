@@ -84,9 +84,9 @@ def test_whatever_is_asked_for_one_of_the_tokens_that_are_left_is_drawn(
 
 
 @given(
-    st.lists(st.integers(1, 100), min_size=2, max_size=12).map(lambda shares: sorted(shares, reverse=True)),
+    st.lists(st.integers(20, 100), min_size=2, max_size=12).map(lambda shares: sorted(shares, reverse=True)),
     st.integers(1, 12),
-    st.floats(0.3, 1),
+    st.floats(0.5, 1),
     st.floats(0.01, 0.99),
 )
 @settings(deadline=None)

@@ -27,9 +27,9 @@ SEARCH_TEMPERATURE = 50.0
 _WIDTHS = (32, 256, 2048)
 UNKNOWN_VOCABULARY = 1 << 20
 """More tokens than models have: to think it larger than it is only makes the search wider."""
-_EDGE = 1e-4
-"""So much of the probability may be in tokens at the edge of which it is open whether top_p leaves them:
-the model's own numbers, in 16 bits, are coarser."""
+_EDGE = 1e-3
+"""So much of the probability may be in tokens of which it stays open whether top_p leaves them: a model's
+own shares are coarser, in 16 bits by hundredths of each."""
 
 
 def wider(options: Options, width: int = 0) -> int | None:
