@@ -27,8 +27,9 @@ fix: .venv/.dev  ## let the tools mend what they can
 	@$(BIN)/ruff check --fix src tests benchmarks training examples
 	@$(BIN)/ruff format src tests benchmarks training examples
 
-bench: .venv/.dev  ## measure the path of a token; prints the figures and records them
-	@$(BIN)/python -m benchmarks.token_path $(ARGS)
+BENCH ?= token_path
+bench: .venv/.dev  ## measure: BENCH=token_path, http_server (beside transformers) or crowd; prints and records
+	@$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
 MINUTES ?= 62
 MODEL_OUT ?= src/nearstream/models/builtin
@@ -57,9 +58,11 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	        --upgrade $$client -o $${client%.in}.lock || exit 1; done
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate training/requirements.in -o training/requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
+	    --no-annotate benchmarks/http_server/requirements.in -o benchmarks/http_server/requirements.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-clients .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-clients .mypy_cache .ruff_cache .hypothesis
 
 # The environment: uv from its lock, then the locked packages, then this project in place.
 .venv/.uv: requirements-bootstrap.lock

@@ -7,6 +7,9 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
+
+QUIET_PERCENT = 10
 PACKAGES = ("nearstream", "openvino-genai", "aiohttp", "uvloop", "msgspec", "tokenizers")
 
 
@@ -23,3 +26,12 @@ def describe() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
     }
+
+
+def wait_until_quiet(*, at_most_s: float = 60) -> None:
+    """Wait until nothing else keeps the cores busy; after `at_most_s` say so and go on."""
+    for _ in range(int(at_most_s / 2)):
+        busy = psutil.cpu_percent(2)
+        if busy < QUIET_PERCENT:
+            return
+    print(f"this machine does other work as well: its cores are {busy:.0f} % busy", flush=True)
