@@ -53,7 +53,7 @@ class HandlerProcess(asyncio.Protocol):
             try:
                 await process._loop.subprocess_exec(
                     lambda: process._child,
-                    *(str(python), "-P", "-u", str(_WORKER), str(number)),
+                    *(str(python), "-P", "-B", "-u", str(_WORKER), str(number)),
                     pass_fds=(number,),
                     cwd=settings.directory,
                     env=_environment(settings, python),

@@ -27,6 +27,7 @@ class HandlerWorkers:
         self._tasks = tasks
         self._keeping: dict[Slot, asyncio.Task[None]] = {}
         self._leaving: set[Slot] = set()
+        self._closed = False
         self._line = Line(
             settings.model,
             capacity=settings.job_queue_size,
@@ -98,11 +99,12 @@ class HandlerWorkers:
 
     async def aclose(self) -> None:
         """End the workers; calls that wait or run fail."""
+        self._closed = True
         self._line.fail(lambda: HandlerFailed("the model is being unloaded"))
         for task in self._keeping.values():
             task.cancel()
         async with asyncio.TaskGroup() as ends:
-            for slot in self._keeping:
+            for slot in tuple(self._keeping):
                 ends.create_task(slot.close())
 
     def spares(self, slot: Slot, idle_s: float) -> bool:
@@ -151,7 +153,9 @@ class HandlerWorkers:
             self._keep(self._slot(), started=False)
 
     def _refuse_unready(self) -> None:
-        """Raises NotReady where the last starts failed and no worker is there."""
+        """Raises NotReady where the last starts failed and no worker is there, or none will be."""
+        if self._closed:
+            raise self._unready("it is being unloaded")
         slots = self._keeping
         failures = [slot.failure for slot in slots if slot.failure is not None]
         if failures and not any(slot.ready for slot in slots):

@@ -308,6 +308,8 @@ async def test_closing_ends_the_process_and_what_waits(models: Models):
     assert all(isinstance(one, HandlerFailed) for one in done)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    with pytest.raises(NotReady, match="being unloaded"):
+        await call(workers, "on")
 
 
 async def test_the_socket_closing_ends_a_worker_that_is_busy(models: Models):
