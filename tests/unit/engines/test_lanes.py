@@ -108,6 +108,11 @@ def test_no_more_lanes_are_opened_than_there_may_be():
     assert len(worker.opened) == 2
 
 
+def test_an_adapter_gets_the_lane_that_was_opened_for_it():
+    worker = Worker(most=2)
+    assert [lane.worn for lane in worker.opened] == [["adapter 1"], ["adapter 2"]]
+
+
 def test_one_adapters_requests_run_together_and_anothers_wait_until_the_lane_is_empty():
     worker = Worker()
     worker.submit((10, 1), (11, 1), (20, 2))

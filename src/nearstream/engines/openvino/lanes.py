@@ -174,9 +174,10 @@ class Lanes:
         return self._opening is None and len(self._lanes) < min(self._most, len(self._adapters))
 
     def _lane(self, number: int) -> Lane | None:
-        """The lane that wears this adapter, or else the one that was empty for the longest."""
-        worn = next((lane for lane in self._lanes if lane.worn == number), None)
-        return worn or next((lane for lane in self._lanes if not lane.batch.busy), None)
+        """The lane that wears this adapter, or one that wears none, or that was empty longest."""
+        worn = [lane for lane in self._lanes if lane.worn == number]
+        empty = [lane for lane in self._lanes if not lane.batch.busy]
+        return next(iter((*worn, *(lane for lane in empty if not lane.worn), *empty)), None)
 
     def _enter(self, lane: Lane, first: Submit | LoadAdapter, number: int) -> None:
         entering: list[Submit | LoadAdapter] = [first]
