@@ -60,6 +60,8 @@ async def lmi_server(
         max_request_bytes=serving.max_request_bytes,
         api_key=container.api_key,
         managed=container.api_key is not None or _is_local(options.place),
+        error_rates=serving.error_rates,
+        origin=serving.cors_allowed_origin,
     )
     with traces(container) as trace:
         await serve(

@@ -11,6 +11,8 @@ import pytest
 from nearstream.config.serving.keys import KEYS, OPTION, SHORT_FORMS, Key, find
 from nearstream.config.serving.read import read_serving
 from nearstream.config.serving.settings import ServingSettings
+from nearstream.core.errors import Unusable
+from nearstream.core.rates import Rate
 
 HEEDED = [key for key in KEYS if key.heeded]
 UNHEEDED = [key for key in KEYS if not key.heeded]
@@ -26,6 +28,10 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "max_request_size": ("7", 7),
     "chunked_read_timeout": ("7", 7),
     "cors_allowed_origin": ("*", "*"),
+    "error_rate_any": ("10", Rate(10, 60.0)),
+    "error_rate_server": ("0/P1DT2H", Rate(0, 93_600.0)),
+    "error_rate_model": ("5/pt1m30.5s", Rate(5, 90.5)),
+    "error_rate_wlm": ("1000/PT10M", Rate(1000, 600.0)),
     "option.model_id": ("a/b", "a/b"),
     "option.entryPoint": ("djl_python.deepspeed", "djl_python.deepspeed"),
     "option.handler": ("answer", "answer"),
@@ -129,3 +135,16 @@ def test_the_reference_has_a_row_for_every_key_and_short_form():
     assert {name: status[name] for key in UNHEEDED for name in key.names} == {
         name: f"accepted, logged: {key.fate}" for key in UNHEEDED for name in key.names
     }
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "1/", "1/5M", "1/P", "1/PT", "1/PT0S", "-1/PT1M", "1/PT1M/2", "1/-PT1M"]
+)
+def test_a_rate_that_says_no_duration_is_an_error(value: str):
+    with pytest.raises(Unusable, match=r"SERVING_ERROR_RATE_ANY.*as 10/PT5M, is wanted"):
+        read_serving(None, {"SERVING_ERROR_RATE_ANY": value})
+
+
+def test_the_rates_that_are_set_come_by_their_names():
+    found, _ = read_serving(None, {"SERVING_ERROR_RATE_ANY": "", "SERVING_ERROR_RATE_WLM": "2/PT5M"})
+    assert found.error_rates == {"wlm": Rate(2, 300.0)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from nearstream.config.serving.kinds import (
     DEGREE,
     PATH,
+    RATE,
     SWITCH,
     TEXT,
     VARIABLES,
@@ -121,6 +122,7 @@ _HEEDED = (
     Key("max_request_size", whole(1, 1 << 31), "max_request_bytes"),
     Key("chunked_read_timeout", seconds(1, _DAY_S), "chunked_read_timeout_s"),
     Key("cors_allowed_origin", TEXT, "cors_allowed_origin"),
+    *(Key(f"error_rate_{of}", RATE, f"error_rate_{of}") for of in ("any", "server", "model", "wlm")),
     Key("option.model_id", TEXT, "model_id", shared=True, aliases=("option.s3url", "option.model_dir"),
         variables=("HF_MODEL_ID",)),
     Key("option.entryPoint", TEXT, "entry_point", shared=True, variables=("DJL_ENTRY_POINT",),

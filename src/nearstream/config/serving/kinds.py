@@ -8,9 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-Value = str | int | float | bool | Path | Mapping[str, str] | None
+from nearstream.core.rates import Rate
+
+Value = str | int | float | bool | Path | Mapping[str, str] | Rate | None
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
+# As java.time.Duration reads it, but for signs: PT1M, P1DT12H, PT0.5S.
+_DURATION = re.compile(
+    r"P(?=.)(?:(?P<d>[0-9]{1,4})D)?(?:T(?=.)(?:(?P<h>[0-9]{1,5})H)?(?:(?P<m>[0-9]{1,6})M)?"
+    r"(?:(?P<s>[0-9]{1,8}(?:\.[0-9]{0,9})?)S)?)?",
+    re.IGNORECASE,
+)
+_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_MINUTE_S = 60.0
+_MOST = 100_000
 _ON = frozenset({"true", "t", "yes", "y", "on", "1"})
 _OFF = frozenset({"false", "f", "no", "n", "off", "0"})
 
@@ -67,6 +78,22 @@ def _degree(value: str) -> str:
     return value if value == "max" else str(_whole(value, low=1, high=1024))
 
 
+def _rate(value: str) -> Rate:
+    """`10/PT5M`; without a duration it is of one minute."""
+    most, given, duration = value.partition("/")
+    return Rate(_whole(most, low=0, high=_MOST), _duration_s(duration) if given else _MINUTE_S)
+
+
+def _duration_s(value: str) -> float:
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise ValueError
+    length_s = sum(float(amount) * _SECONDS[unit] for unit, amount in found.groupdict(default="0").items())
+    if not length_s:
+        raise ValueError
+    return length_s
+
+
 def _variables(value: str) -> Mapping[str, str]:
     """`A=b,C=d`, as PyModel splits it: what has no `=` is left out."""
     pairs = (pair.partition("=") for pair in value.split(","))
@@ -77,4 +104,5 @@ TEXT = Kind("a text", str)
 SWITCH = Kind("true or false", _switch)
 PATH = Kind("a path", Path)
 DEGREE = Kind("a whole number from 1 to 1024, or max", _degree)
+RATE = Kind(f"a number of failed calls from 0 to {_MOST} and a duration, as 10/PT5M,", _rate)
 VARIABLES = Kind("variables as NAME=value,OTHER=value", _variables)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from nearstream.core.rates import Rate
+
 DjlEngine = Literal["Python", "MPI"]
 Formatter = Literal["json", "jsonlines", "sse", "json_chat", "jsonlines_chat", "sse_chat"]
 Streaming = Literal["true", "false", "huggingface"]
@@ -68,8 +70,24 @@ class ServingSettings:
     chunked_read_timeout_s: float = 60.0
     """The longest silence within an answer that a handler streams."""
     cors_allowed_origin: str | None = None
+    error_rate_any: Rate | None = None
+    """How many calls may fail before GET /ping says so; None: any number."""
+    error_rate_server: Rate | None = None
+    error_rate_model: Rate | None = None
+    error_rate_wlm: Rate | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def error_rates(self) -> dict[str, Rate]:
+        """Those that are set, by the last part of their name."""
+        rates = {
+            "any": self.error_rate_any,
+            "server": self.error_rate_server,
+            "model": self.error_rate_model,
+            "wlm": self.error_rate_wlm,
+        }
+        return {name: rate for name, rate in rates.items() if rate is not None}
 
     @property
     def own_handler(self) -> str | None:

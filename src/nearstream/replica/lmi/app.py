@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError
-from nearstream.replica.edge import failures_told, key_checked
+from nearstream.core.rates import Rate
+from nearstream.replica.calls import current, note
+from nearstream.replica.edge import failures_told, key_checked, on_every_response
 from nearstream.replica.lmi.adapters import AdapterManagement
+from nearstream.replica.lmi.error_rates import ErrorRates, kind_of
 from nearstream.replica.lmi.inbound import read
 from nearstream.replica.lmi.management import Management
 from nearstream.replica.lmi.pages import shown
@@ -24,6 +30,7 @@ from nearstream.wire.dialects.lmi_terms import LmiRelease
 UNCACHED = {"Pragma": "no-cache", "Cache-Control": "no-cache; no-store, must-revalidate, private"}
 CALLS = ("/invocations", "/predictions/{model}", "/predictions/{model}/{version}", "/models/{model}/invoke")
 _MULTI_STATUS = 207
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,10 @@ class Front:
     api_key: str | None = None
     managed: bool = True
     """Whether models may be registered and taken away; that runs their code, so not for just anybody."""
+    error_rates: Mapping[str, Rate] = field(default_factory=dict)
+    """How many calls may fail before /ping says so, as ErrorRates takes them."""
+    origin: str | None = None
+    """Whose pages may read the answers: one origin, or *."""
 
 
 def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, front: Front) -> web.Application:
@@ -48,8 +59,11 @@ def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, fro
         ],
     )
     app.on_response_prepare.append(_on_every_response)
-    invocations = operation.counted(Invocations(registry, front.release).invoke)
-    app.router.add_get("/ping", Ping(registry).ping)
+    if front.origin is not None:
+        app.on_response_prepare.append(on_every_response((front.origin,)))
+    rates = ErrorRates(front.error_rates, time.perf_counter)
+    invocations = operation.counted(_failures_counted(rates, Invocations(registry, front.release).invoke))
+    app.router.add_get("/ping", Ping(registry, rates).ping)
     app.router.add_get("/metrics", operation.metrics)
     app.router.add_post("/abort/{request_id}", operation.abort)
     for path in CALLS:
@@ -84,6 +98,7 @@ class Invocations:
             with self.registry.choose(name, version).using() as served:
                 return await served.answer(request, inbound)
         except NearstreamError as error:
+            note(error)
             return refused(LmiWording(self.release, name).refusal(error))
 
 
@@ -92,13 +107,19 @@ class Ping:
     """How the models are, each by name."""
 
     registry: Registry
+    rates: ErrorRates
 
     async def ping(self, request: web.Request) -> web.Response:
-        """200 when all are well, 207 while one is loading, 500 when one failed or does not answer."""
+        """200 when all are well, 207 while one is loading, 500 when one failed or does not answer.
+
+        503 while more calls fail than may.
+        """
         found = {_title(model): await _condition(model) for model in self.registry.all()}
         conditions = set(found.values())
         if conditions & {"Failed", "Unhealthy"}:
             status = web.HTTPInternalServerError.status_code
+        elif self.rates.exceeded():
+            status = web.HTTPServiceUnavailable.status_code
         elif "Pending" in conditions or not found:
             status = _MULTI_STATUS
         else:
@@ -126,6 +147,29 @@ def _responses_counted(metrics: DjlMetrics) -> Middleware:
         return response
 
     return count
+
+
+def _failures_counted(rates: ErrorRates, handler: Handler) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            if not isinstance(error, ConnectionError):
+                _tell(rates.failed("server"))
+            raise
+        kind = kind_of(current().cause, response.status)
+        if kind is not None:
+            _tell(rates.failed(kind))
+        return response
+
+    return handle
+
+
+def _tell(exceeded: tuple[str, ...]) -> None:
+    if exceeded:
+        _log.warning("too many calls fail", rates=list(exceeded), ping=web.HTTPServiceUnavailable.status_code)
 
 
 async def _unmanaged(request: web.Request) -> web.StreamResponse:
