@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 
 from aiohttp import web
@@ -11,12 +11,16 @@ from aiohttp import web
 from nearstream.core.ports import Payload
 from nearstream.wire.framing import sse
 
+# So little fits into an empty buffer: it is sent without a timer.
+_NEVER_WAITS_BYTES = 1 << 14
+
 
 class Outlet:
     """Writes to one client; the first write opens the stream.
 
-    A slow reader makes `write` wait, which holds the engine back. One that takes nothing for `stall_s` loses
-    its connection. Writing to a client that is gone raises ConnectionError.
+    A slow reader makes `write` and `close` wait, and nobody else. One that is behind by more than a
+    connection's buffer (64 KiB) and does not take most of that within `stall_s` loses its connection.
+    Writing to a client that is gone raises ConnectionError.
     """
 
     def __init__(self, request: web.Request, response: web.StreamResponse, *, stall_s: float) -> None:
@@ -37,15 +41,10 @@ class Outlet:
         transport = self._request.transport
         if transport is None:
             raise ConnectionResetError("the client left")
-        if not transport.get_write_buffer_size():
+        if not transport.get_write_buffer_size() and len(payload) < _NEVER_WAITS_BYTES:
             await self._response.write(payload)
-            return
-        try:
-            async with asyncio.timeout(self._stall_s):
-                await self._response.write(payload)
-        except TimeoutError:
-            transport.abort()
-            raise ConnectionResetError(f"the client took nothing for {self._stall_s} s") from None
+        else:
+            await self._patiently(self._response.write(payload))
 
     async def beat(self, pulse: bytes, *, every_s: float) -> None:
         """Write `pulse` after every silence of `every_s`, until cancelled or the client is gone."""
@@ -79,8 +78,16 @@ class Outlet:
         """The answer is whole, though it may be empty."""
         if not self.opened:
             await self._open()
-        await self._response.write_eof()
+        await self._patiently(self._response.write_eof())
         return self._response
+
+    async def _patiently(self, sending: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(self._stall_s):
+                await sending
+        except TimeoutError:
+            self.cut()
+            raise ConnectionResetError(f"the client took too little for {self._stall_s} s") from None
 
     def cut(self) -> web.StreamResponse:
         """The rest will not come, and there is no word for that in what is sent: end the connection early."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
 
+from nearstream.replica.outlet import Outlet
 from nearstream.wire.dialects.terms import Limits, Terms
 from nearstream.wire.framing import sse
 
@@ -170,6 +173,35 @@ async def test_a_reader_that_takes_nothing_for_too_long_loses_its_connection(tmp
         await until(lambda: engine.said > 0)
         await until(lambda: engine.live == 0)
     assert engine.said < many
+
+
+async def test_a_reader_that_stops_before_the_last_bytes_loses_its_connection_too(tmp_path: Path):
+    ended = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        response = web.StreamResponse(headers={"Content-Type": sse.CONTENT_TYPE})
+        outlet = Outlet(request, response, stall_s=0.2)
+        for size in (68_000, 60_000):  # the first leaves the buffer just below its bound, the second above it
+            await outlet.write(bytes(size))
+        with pytest.raises(ConnectionResetError, match="took too little"):
+            await outlet.close()
+        ended.set()
+        return outlet.abandon()
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "s")).start()
+    _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"), limit=1024)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            await ended.wait()
+    finally:
+        writer.close()
+        await runner.cleanup()
 
 
 async def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path):
