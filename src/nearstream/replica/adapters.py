@@ -21,6 +21,7 @@ from nearstream.wire.dialects.hf import decode
 
 Prepare = Callable[[str], Awaitable[Path]]
 """From a source to the file that an engine loads, which is removed when it is no longer needed."""
+_NO_HOST = "the engine takes no adapters"
 _log = structlog.get_logger(__name__)
 
 
@@ -42,6 +43,7 @@ class Adapters:
         self._configured = configured
         self._taken = taken
         self._host: AdapterHost | None = None
+        self._hostless = False
         self._loaded: dict[str, tuple[Adapter, Path]] = {}
 
     def __contains__(self, name: object) -> bool:
@@ -56,7 +58,8 @@ class Adapters:
         """Load what is configured; the engine for requests that may name adapters. Raises Unusable."""
         if not isinstance(engine, AdapterHost):
             if self._configured:
-                raise Unusable("the engine takes no adapters: start without LORA_ADAPTERS")
+                raise Unusable(f"{_NO_HOST}: start without LORA_ADAPTERS")
+            self._hostless = True
             return engine
         self._host = engine
         for name, source in self._configured:
@@ -92,6 +95,8 @@ class Adapters:
         return adapter
 
     def _open_host(self) -> AdapterHost:
+        if self._hostless:
+            raise Unusable(_NO_HOST)
         if self._host is None:
             raise NotReady("the model is still loading")
         return self._host

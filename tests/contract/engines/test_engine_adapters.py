@@ -145,6 +145,18 @@ async def test_adapters_outlive_the_models_process(openvino_settings, weights):
         assert ids(await collect(engine, sampling=PARROT)) == [77] * 12
 
 
+async def test_a_load_that_is_given_up_leaves_its_name_and_the_engine_free(openvino_settings, weights):
+    async with OpenVINOEngine.open(openvino_settings) as engine:
+        for _ in range(2):
+            given_up = asyncio.ensure_future(engine.load_adapter("parrot", weights[0]))
+            await collect(engine)
+            given_up.cancel()
+            await asyncio.wait([given_up])
+        assert engine.adapters() == frozenset()
+        await engine.load_adapter("parrot", weights[1])
+        assert ids(await collect(engine, sampling=PARROT)) == [99] * 12
+
+
 async def test_two_lanes_answer_for_two_adapters_side_by_side(openvino_settings, weights):
     async with OpenVINOEngine.open(replace(openvino_settings, adapter_lanes=2)) as engine:
         await engine.load_adapter("parrot", weights[0])

@@ -156,6 +156,34 @@ async def test_a_broken_adapter_is_refused_with_the_reason_and_the_server_serves
         assert list((tmp_path / "prepared").iterdir()) == []
 
 
+class Mute:
+    """An engine without adapters."""
+
+    def __init__(self) -> None:
+        self._engine = Witness([7])
+
+    def __getattr__(self, name: str) -> Any:
+        if "adapter" in name:
+            raise AttributeError(name)
+        return getattr(self._engine, name)
+
+
+async def test_a_server_whose_engine_takes_no_adapters_says_so(tmp_path):
+    async with serving(settings(tmp_path), Mute()) as server, client_of(server.url) as client:
+        for status, answer in (await client.load("parrot", "/nowhere"), await client.unload("parrot")):
+            assert (status, answer["error"]) == (422, "the engine takes no adapters")
+
+
+async def test_while_the_model_loads_adapters_are_not_ready(tmp_path):
+    gate = asyncio.Event()
+    async with (
+        serving(settings(tmp_path), Witness([7]), gate=gate) as server,
+        client_of(server.url) as client,
+    ):
+        assert (await client.load("parrot", "/nowhere"))[0] == 503
+        gate.set()
+
+
 async def test_loading_and_unloading_need_the_key(tmp_path):
     parrot = scripted_saying(tmp_path / "parrot", 20)
     async with scripted(tmp_path, key="secret", parrot=parrot) as server, client_of(server.url) as client:
