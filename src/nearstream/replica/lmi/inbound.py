@@ -14,7 +14,7 @@ from nearstream.core.errors import Malformed
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 DATA = "data"
 """The name of a body that is no form."""
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_FORM, _PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
 _MODEL, _VERSION = "model_name", "model_version"
 
 
@@ -55,12 +55,13 @@ class Inbound:
 
 async def read(request: web.Request) -> Inbound:
     """Raises Malformed for a form that cannot be read, and aiohttp's error for a body that is too large."""
-    body = await request.read()
     query = [(name, value.encode()) for name, value in request.query.items()]
-    if _is_form(request, body):
+    if request.content_type == _PARTS:  # which is read once, part by part
         fields = await _fields(request)
+        body = dict(fields).get(DATA, b"")
     else:
-        fields = [(DATA, body)]
+        body = await request.read()
+        fields = await _fields(request) if _is_form(request, body) else [(DATA, body)]
     properties = {name.lower(): value for name, value in request.headers.items()}
     properties |= dict(_attributes(request.headers.get(CUSTOM_ATTRIBUTES, "")))
     return Inbound((*query, *fields), properties, body)
@@ -68,9 +69,7 @@ async def read(request: web.Request) -> Inbound:
 
 def _is_form(request: web.Request, body: bytes) -> bool:
     """What curl calls a form unless it is told better is JSON where it looks like it."""
-    if request.content_type == _FORMS[0] and body.lstrip()[:1] in {b"{", b"["}:
-        return False
-    return request.content_type in _FORMS
+    return request.content_type == _FORM and body.lstrip()[:1] not in {b"{", b"["}
 
 
 async def _fields(request: web.Request) -> list[tuple[str, bytes]]:
