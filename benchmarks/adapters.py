@@ -22,6 +22,7 @@ from time import perf_counter
 
 import psutil
 
+from benchmarks import machine
 from nearstream.core.generation import Sampling, Step
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
@@ -135,13 +136,15 @@ def main() -> None:
     model = Path(sys.argv[1]) if len(sys.argv) > 1 else builtin_path()
     base = adaptable_modules(model)
     settings = EngineSettings(model, 8192, context_tokens=1024, vocab_size=4096, adaptable=base)
+    machine.wait_until_quiet()
     with tempfile.TemporaryDirectory() as folder:
         weights = [write_adapter(base, Path(folder) / f"{seed}.safetensors", seed) for seed in (1, 2)]
         found = asyncio.run(measure(settings, weights))
     for name, figure in found.items():
         print(f"{name:52} {figure}")
     if model == builtin_path():
-        RESULTS.write_text(json.dumps(found, indent=2) + "\n")
+        told = {"machine": machine.describe(), "figures": found}
+        RESULTS.write_text(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":
