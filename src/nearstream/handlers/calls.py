@@ -8,6 +8,8 @@ from collections.abc import Callable
 from nearstream.core.errors import NearstreamError
 from nearstream.core.handlers import HandlerHead, HandlerInput
 
+_TRIES = 2
+
 
 class Call:
     """Between a reader, who takes what is told and may leave, and the worker that tells it."""
@@ -17,12 +19,14 @@ class Call:
         "_over",
         "_return_credit",
         "_told",
+        "_tries",
         "begun",
         "changed",
         "credit",
         "ended",
         "given",
         "left",
+        "started",
     )
 
     def __init__(self, given: HandlerInput) -> None:
@@ -36,15 +40,24 @@ class Call:
         self.changed = asyncio.Event()
         """It has begun, or ended."""
         self._told: asyncio.Queue[HandlerHead | bytes | NearstreamError | None] = asyncio.Queue()
+        self.started = False
+        """The user's code has it."""
         self._over = False
+        self._tries = 0
         self._moved_at = 0.0
         self._return_credit: Callable[[], None] | None = None
 
     def submitted(self, now: float, *, credit: int, return_credit: Callable[[], None]) -> None:
         """A worker has it. `return_credit` lets that send one chunk more."""
         self._moved_at = now
+        self._tries += 1
         self.credit = credit
         self._return_credit = return_credit
+
+    @property
+    def may_go_again(self) -> bool:
+        """Whether a worker that is gone never began it; not twice: it may be what ends workers."""
+        return not (self.started or self.left or self._over) and self._tries < _TRIES
 
     def tell(self, said: HandlerHead | bytes, now: float) -> None:
         """The worker went on."""

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,16 @@ from nearstream.handlers.settings import HandlerSettings
 _WORKER = Path(__file__).with_name("runtime") / "worker.py"
 _END_WAIT_S = 4.0
 
+GiveBack = Callable[[Sequence[Call]], None]
+
 
 class HandlerProcess(asyncio.Protocol):
     """A worker. Its calls are told what it says as that is read, with no task in between."""
 
-    def __init__(self, settings: HandlerSettings) -> None:
+    def __init__(self, settings: HandlerSettings, give_back: GiveBack) -> None:
         self._settings = settings
+        self._give_back = give_back
+        self._closing = False
         self._loop = asyncio.get_running_loop()
         self._reader = frames.FrameReader()
         self._ids = itertools.count(1)
@@ -44,9 +48,12 @@ class HandlerProcess(asyncio.Protocol):
         """Seconds since the epoch."""
 
     @classmethod
-    async def start(cls, settings: HandlerSettings, python: Path) -> HandlerProcess:
-        """Start one under the interpreter `python`; it loads while this returns. Raises Unusable."""
-        process = cls(settings)
+    async def start(cls, settings: HandlerSettings, python: Path, give_back: GiveBack) -> HandlerProcess:
+        """Start one under the interpreter `python`; it loads while this returns. Raises Unusable.
+
+        `give_back` takes calls that it was given and had not begun when it died.
+        """
+        process = cls(settings, give_back)
         ours, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
@@ -76,6 +83,11 @@ class HandlerProcess(asyncio.Protocol):
     def pid(self) -> int:
         """The process's id, which is its group's."""
         return self._child.pid
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process has ended, and its calls with it."""
+        return self._ended.done()
 
     @property
     def busy(self) -> int:
@@ -125,6 +137,7 @@ class HandlerProcess(asyncio.Protocol):
     async def end(self) -> None:
         """Close the socket, which ends the process; kill it if it does not. Safe to repeat."""
         self.ready = False
+        self._closing = True
         if self._transport is not None:
             self._transport.close()
         try:
@@ -160,6 +173,8 @@ class HandlerProcess(asyncio.Protocol):
     def _heard(self, frame: frames.Frame, call: Call) -> None:
         if frame.kind == frames.CHUNK:
             call.tell(frame.load, self._loop.time())
+        elif frame.kind == frames.BEGUN:
+            call.started = True
         elif frame.kind == frames.HEAD:
             call.tell(HandlerHead(**frames.decode_json(frame.load)), self._loop.time())
         else:
@@ -183,11 +198,16 @@ class HandlerProcess(asyncio.Protocol):
         if not self._loaded.done():
             self._loaded.set_exception(NotReady(reason))
         self._loaded.exception()  # retrieved here, so that a loop with no one waiting does not report it
-        for call in self._calls.values():
-            call.end(HandlerFailed(f"the handler's process ended while it worked on this call: {reason}"))
-        self._calls.clear()
         if not self._ended.done():
             self._ended.set_result(reason)
+        calls, self._calls = tuple(self._calls.values()), {}
+        again = [call for call in calls if call.may_go_again and not self._closing]
+        for call in calls:
+            if call in again:
+                call.changed.set()
+            else:
+                call.end(HandlerFailed(f"the handler's process ended while it worked on this call: {reason}"))
+        self._give_back(again)
 
 
 def _environment(settings: HandlerSettings, python: Path) -> dict[str, str]:

@@ -40,6 +40,8 @@ class HandlerSettings:
     install_timeout_s: float = 3600.0
     ahead_chunks: int = 8
     """Chunks of a stream that are made before their reader has taken them."""
+    retry_threshold: int = 10
+    """After so many deaths of its workers a model counts as unhealthy."""
     restart_delay_s: float = 0.2
     max_restart_delay_s: float = 30.0
 

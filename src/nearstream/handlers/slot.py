@@ -34,6 +34,10 @@ class Crew(Protocol):
         """This worker cannot be started."""
         ...
 
+    def died(self) -> None:
+        """A worker ended that was not to."""
+        ...
+
 
 class Slot:
     """One of a crew."""
@@ -82,7 +86,9 @@ class Slot:
     async def start(self) -> None:
         """Start a process and wait until it has loaded. Raises Unusable with what went wrong."""
         began = self._clock()
-        self._process = process = await HandlerProcess.start(self._settings, self._python)
+        self._process = process = await HandlerProcess.start(
+            self._settings, self._python, self._line.put_back
+        )
         try:
             await process.loaded()
         except BaseException as error:
@@ -109,6 +115,7 @@ class Slot:
                 if await self._served(process):
                     return
                 started = False
+                self._crew.died()
                 if self._clock() - began > _STEADY_S:
                     delay_s = self._settings.restart_delay_s
             await asyncio.sleep(delay_s)
@@ -181,7 +188,7 @@ class Slot:
             return
         settings = self._settings
         limits = {"predict_s": settings.predict_timeout_s, "stream_s": settings.stream_timeout_s}
-        while live := [call for call in calls if not call.ended]:
+        while not process.gone and (live := [call for call in calls if not call.ended]):
             changed.clear()
             now = self._clock()
             overdue = [call for call in live if call.due(now, **limits) <= now]

@@ -27,6 +27,7 @@ class HandlerWorkers:
         self._tasks = tasks
         self._keeping: dict[Slot, asyncio.Task[None]] = {}
         self._leaving: set[Slot] = set()
+        self._deaths = 0
         self._closed = False
         self._line = Line(
             settings.model,
@@ -69,7 +70,9 @@ class HandlerWorkers:
         return len(self._line)
 
     async def healthy(self) -> bool:
-        """See `Handler.healthy`."""
+        """See `Handler.healthy`; also False once its workers have died too often."""
+        if self._deaths > self.settings.retry_threshold:
+            return False
         return any(slot.ready for slot in self._keeping) or not self._keeping
 
     async def invoke(self, given: HandlerInput) -> AsyncGenerator[HandlerHead | bytes, None]:
@@ -100,12 +103,12 @@ class HandlerWorkers:
     async def aclose(self) -> None:
         """End the workers; calls that wait or run fail."""
         self._closed = True
-        self._line.fail(lambda: HandlerFailed("the model is being unloaded"))
         for task in self._keeping.values():
             task.cancel()
         async with asyncio.TaskGroup() as ends:
             for slot in tuple(self._keeping):
                 ends.create_task(slot.close())
+        self._line.fail(lambda: HandlerFailed("the model is being unloaded"))
 
     def spares(self, slot: Slot, idle_s: float) -> bool:
         """See `Crew`."""
@@ -120,6 +123,10 @@ class HandlerWorkers:
         """See `Crew`. Calls need not wait where no worker is there."""
         if not any(one.ready for one in self._keeping):
             self._line.fail(lambda: self._unready(slot.failure))
+
+    def died(self) -> None:
+        """See `Crew`."""
+        self._deaths += 1
 
     async def _start(self) -> None:
         slots = [self._slot() for _ in range(max(self.min_workers, 1))]

@@ -187,6 +187,16 @@ async def test_an_async_handler_may_answer_in_parts(models: Models):
     assert whole.json() == {"all": 1}
 
 
+async def test_an_async_handler_with_no_parts_has_no_content(models: Models):
+    source = """
+        async def handle(inputs):
+            for part in ():
+                yield part
+    """
+    async with models.open(source) as workers:
+        assert (await call(workers)).head.code == 204
+
+
 async def test_nothing_of_the_server_can_be_imported_but_what_it_uses_can(models: Models):
     source = """
         import numpy

@@ -7,7 +7,7 @@ import time
 from contextlib import aclosing
 
 import pytest
-from tests.contract.handlers.models import WAIT_S, Models, asked, call
+from tests.contract.handlers.models import WAIT_S, Models, asked, call, until
 
 from nearstream.core.errors import HandlerFailed
 
@@ -49,9 +49,9 @@ async def test_more_calls_than_one_batch_are_several(models: Models):
 
 
 async def test_a_reader_that_left_while_it_waited_is_not_in_the_batch(models: Models):
-    async with models.open(DOUBLES, batch_size=4, max_batch_delay_ms=200) as workers:
+    async with models.open(DOUBLES, batch_size=4, max_batch_delay_ms=300) as workers:
         leaving, staying = (asyncio.ensure_future(call(workers, number)) for number in range(2))
-        await asyncio.sleep(0.02)
+        await until(lambda: workers.waiting == 2)
         leaving.cancel()
         assert (await staying).json() == {"doubled": 2, "of": 1, "kind": None}
 

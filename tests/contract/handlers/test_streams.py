@@ -97,6 +97,20 @@ async def test_each_item_is_a_chunk_of_its_own(models: Models):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("handle", ["", "async "])
+@pytest.mark.parametrize("items", ["", "async "])
+async def test_a_stream_ends_when_its_generator_does(models: Models, handle: str, items: str):
+    source = f"""
+        {items}def items():
+            yield "a"
+            yield "b"
+        {handle}def handle(inputs):
+            return None if inputs.is_empty() else Output().add_stream_content(items(), output_formatter=None)
+    """
+    async with models.open(source) as workers:
+        assert (await call(workers)).chunks == (await call(workers)).chunks == (b"a", b"b")
+
+
 async def test_raw_bytes_and_a_formatter_of_ones_own(models: Models):
     source = """
         def handle(inputs):
@@ -233,12 +247,12 @@ async def test_a_stream_that_stalls_ends_with_an_error(models: Models):
         assert (await call(workers, False)).body == b"free"
 
 
-async def test_a_reader_that_takes_its_time_is_no_stall(models: Models, endless: str):
+async def test_a_reader_that_takes_its_time_is_no_stall(models: Models):
     made = models.path / "made"
-    opened = models.open(endless, stream_timeout_s=0.15)
+    opened = models.open(GENERATORS["a plain handler"], stream_timeout_s=0.4)
     async with opened as workers, aclosing(workers.invoke(asked(str(made)))) as parts:
         await anext(parts)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.9)
         assert written(made) <= AHEAD
         for _ in range(AHEAD * 2):
             await anext(parts)

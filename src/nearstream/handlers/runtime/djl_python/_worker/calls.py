@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..outputs import Output
-from .answers import Head, failure_of, head_of, unpacked, wholes
+from .answers import NO_CONTENT, Head, failure_of, head_of, unpacked, wholes
 from .channel import Channel
-from .frames import CHUNK, END, FAILED, HEAD, Member
+from .frames import BEGUN, CHUNK, END, FAILED, HEAD, Member
 from .loading import print_failure
 
 END_OF_ITEMS: Any = object()
+
+
+async def next_of(items: Any) -> Any:
+    """The next of an async iterator, or END_OF_ITEMS."""
+    try:
+        return await items.__anext__()
+    except StopAsyncIteration:
+        return END_OF_ITEMS
 
 
 class Call:
@@ -24,6 +32,10 @@ class Call:
         self.cancelled = False
         self.begun = False
         self._channel = channel
+
+    def start(self) -> None:
+        """The user's code is about to have it."""
+        self._channel.send(BEGUN, self.id)
 
     def head(self, head: Head) -> None:
         """Begin the answer."""
@@ -67,6 +79,11 @@ class Batch:
         """Whether a reader has to take something before more may be made."""
         return any(call.credit < 1 and not call.cancelled for call in self.calls)
 
+    def start(self) -> None:
+        """The user's code is about to have it."""
+        for call in self.calls:
+            call.start()
+
     def answer(self, output: Output) -> None:
         """Send an answer that is there at once."""
         try:
@@ -101,6 +118,8 @@ class Batch:
     def end(self, output: Output | None) -> None:
         """End every call, and do what the Output wants done then."""
         for call in self.calls:
+            if not call.begun and self._failure is None:
+                call.head(Head(NO_CONTENT, "No content", {}))
             call.end(self._failure)
         if output is None:
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..outputs import Output
 from .answers import checked, chunks_of, input_of, part_of, unpacked
-from .calls import END_OF_ITEMS, Batch, Call
+from .calls import END_OF_ITEMS, Batch, Call, next_of
 from .channel import Channel
 from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
 from .loading import Handle, print_failure
@@ -22,6 +22,7 @@ class Running:
         self.batch = batch
         self.changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.output: Output | None = None
 
 
 class Concurrent:
@@ -65,6 +66,8 @@ class Concurrent:
             self._running.update({call.id: running for call in running.batch.calls})
             self._calls.update({call.id: call for call in running.batch.calls})
             running.task = self._loop.create_task(self._run(running))
+            # Not in the task itself: one that is cancelled before its first step never runs.
+            running.task.add_done_callback(lambda _: self._end(running))
         elif frame.call in self._calls:
             self._told(frame, self._calls[frame.call], self._running[frame.call])
 
@@ -78,7 +81,8 @@ class Concurrent:
         running.changed.set()
 
     async def _run(self, running: Running) -> None:
-        batch, output = running.batch, None
+        batch = running.batch
+        batch.start()
         try:
             result = self._handle(input_of(batch.members, self._function, self._common))
             if inspect.isawaitable(result):
@@ -86,17 +90,18 @@ class Concurrent:
             if hasattr(result, "__aiter__"):
                 await self._parts(running, result)
             else:
-                output = checked(result)
-                await self._answer(running, output)
+                running.output = checked(result)
+                await self._answer(running, running.output)
         except asyncio.CancelledError:
             if not batch.abandoned:
                 batch.fail(RuntimeError("the handler cancelled its own task"))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises is told
             batch.fail(error)
-        finally:
-            for call in batch.calls:
-                del self._running[call.id], self._calls[call.id]
-            batch.end(output)
+
+    def _end(self, running: Running) -> None:
+        for call in running.batch.calls:
+            del self._running[call.id], self._calls[call.id]
+        running.batch.end(running.output)
 
     async def _answer(self, running: Running, output: Output) -> None:
         if output.stream_content is None:
@@ -106,7 +111,7 @@ class Concurrent:
         items = stream if hasattr(stream, "__aiter__") else _threaded(stream)
         try:
             while await _may_go_on(running):
-                item = await _next(items)
+                item = await next_of(items)
                 if item is END_OF_ITEMS:
                     batch.go_on(output)
                     return
@@ -119,7 +124,7 @@ class Concurrent:
         batch = running.batch
         try:
             while await _may_go_on(running):
-                part = await _next(parts)
+                part = await next_of(parts)
                 if part is END_OF_ITEMS:
                     return
                 if not isinstance(part, Output):
@@ -143,13 +148,6 @@ async def _may_go_on(running: Running) -> bool:
         running.changed.clear()
         await running.changed.wait()
     return not running.batch.abandoned
-
-
-async def _next(items: Any) -> Any:
-    try:
-        return await items.__anext__()
-    except StopAsyncIteration:
-        return END_OF_ITEMS
 
 
 async def _close(items: Any) -> None:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 LOAD, CALL, CREDIT, CANCEL = 1, 2, 3, 4
 """From the server. LOAD comes first; CREDIT lets one call send as many chunks more; CANCEL ends a call."""
 
-READY, REFUSED, HEAD, CHUNK, END, FAILED = 16, 17, 18, 19, 20, 21
-"""From the process. Every member of a CALL is ended by one END or one FAILED, also when it was cancelled."""
+READY, REFUSED, BEGUN, HEAD, CHUNK, END, FAILED = 16, 17, 18, 19, 20, 21, 22
+"""From the process. BEGUN: the user's code has the call. One END or FAILED ends each, also one cancelled."""
 
 _HEAD = struct.Struct(">IBI")
 _LENGTH_BYTES = 4

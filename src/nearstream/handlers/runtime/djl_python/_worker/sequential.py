@@ -10,7 +10,7 @@ from typing import Any
 
 from ..outputs import Output
 from .answers import checked, chunks_of, input_of
-from .calls import END_OF_ITEMS, Batch, Call
+from .calls import END_OF_ITEMS, Batch, Call, next_of
 from .channel import Channel
 from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
 from .loading import Handle, print_failure
@@ -70,6 +70,7 @@ class Sequential:
     def _run(self, batch: Batch) -> Output | None:
         if batch.abandoned:
             return None
+        batch.start()
         try:
             output = checked(self._invoke(input_of(batch.members, self._function, self._common)))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises is told
@@ -109,10 +110,7 @@ class Sequential:
     def _next(self, items: Any) -> Any:
         if not hasattr(items, "__aiter__"):
             return next(items, END_OF_ITEMS)
-        try:
-            return self._wait(items.__anext__())
-        except StopAsyncIteration:
-            return END_OF_ITEMS
+        return self._wait(next_of(items))
 
     def _close(self, stream: Any) -> None:
         """End a generator that may not have come to its end, so that its `finally` runs now."""
