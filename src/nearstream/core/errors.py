@@ -17,6 +17,7 @@ NearstreamError
 ├── Missing            a named thing does not exist
 ├── Conflict           a named thing exists already, or is busy
 └── Unusable           a model, a file, a folder or a port on this machine cannot be used
+    └── Unfit          what was deployed cannot run as it is, however often it is tried
 """
 
 from __future__ import annotations
@@ -96,3 +97,7 @@ class Conflict(NearstreamError):
 
 class Unusable(NearstreamError):
     """A model, a file, a folder or a port on this machine cannot be used."""
+
+
+class Unfit(Unusable):
+    """What was deployed cannot run as it is, however often it is tried: it has to be deployed anew."""

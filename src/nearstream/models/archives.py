@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from nearstream.core.errors import Unusable
+from nearstream.core.errors import Unfit, Unusable
 
 GIB = 1024**3
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -61,78 +61,88 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def unpack(archive: Path, target: Path, *, bounds: Bounds = Bounds(), name: str = "") -> None:
+def unpack(
+    archive: Path,
+    target: Path,
+    *,
+    bounds: Bounds = Bounds(),
+    name: str = "",
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Make the folder `target` of what `archive` holds, a tar (gzip or not) or a zip file by its first bytes.
 
-    `name` is what messages call it. Raises Unusable with the member at fault; then there is no `target`, nor
-    anything else left behind.
+    `name` is what messages call it; `check` is called as bytes come, and may raise to end it. Raises Unfit
+    with the member at fault, Unusable when it cannot be written; then nothing is left behind.
     """
     said = name or archive.name
     half = target.with_name(f".{target.name}.{os.getpid()}.half")
     try:
         _remove(half)
         half.mkdir(mode=0o700, parents=True)
-        _write(archive, half, bounds, said)
+        _write(archive, half, bounds, said, check)
         half.replace(target)
     except OSError as error:
         raise Unusable(f"{said} cannot be unpacked: {_meaning(error)}.") from error
     except _BROKEN as error:
         why = str(error).strip() or type(error).__name__
-        raise Unusable(f"{said} is broken or cut short: {why}.") from error
+        raise Unfit(f"{said} is broken or cut short: {why}.") from error
     finally:
         _remove(half)
 
 
-def _write(archive: Path, folder: Path, bounds: Bounds, said: str) -> None:
+def _write(archive: Path, folder: Path, bounds: Bounds, said: str, check: Callable[[], None]) -> None:
     most = min(bounds.total_bytes, max(_DENSE_BYTES, archive.stat().st_size * bounds.ratio))
     written = count = 0
     for member in _members(archive, said):
         count += 1
         if count > bounds.members:
-            raise Unusable(f"{said} has more than {bounds.members} members; {member.name!r} is one too many.")
+            raise Unfit(f"{said} has more than {bounds.members} members; {member.name!r} is one too many.")
         place = folder / _checked(member, said)
         if member.size > most - written:
-            raise Unusable(_too_large(member, most, said))
+            raise Unfit(_too_large(member, most, said))
         if member.open is None:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             continue
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with member.open() as source:
-            written += _copy(source, place, member, most - written, said)
+            _clear(place, member, said)
+            written += _copy(source, place, member, most - written, said, check)
 
 
-def _copy(source: IO[bytes], place: Path, member: _Member, room: int, said: str) -> int:
+def _copy(
+    source: IO[bytes], place: Path, member: _Member, room: int, said: str, check: Callable[[], None]
+) -> int:
     """Counts what really comes: sizes in an archive are its own claims."""
-    _clear(place, member, said)
     copied = 0
     # Exclusive and never through a link: the name was cleared, and no other process may take it meanwhile.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(place, flags, 0o700 if member.executable else 0o600), "wb") as file:
         while piece := source.read(_COPY_BYTES):
+            check()
             copied += len(piece)
             if copied > room:
-                raise Unusable(_too_large(member, room, said))
+                raise Unfit(_too_large(member, room, said))
             file.write(piece)
     if copied != member.size:
-        raise Unusable(f"{said} is broken or cut short: {member.name!r} has {copied} of {member.size} bytes.")
+        raise Unfit(f"{said} is broken or cut short: {member.name!r} has {copied} of {member.size} bytes.")
     return copied
 
 
 def _clear(place: Path, member: _Member, said: str) -> None:
     """A tar may name a file twice, and the later one counts; a file in a folder's place is nonsense."""
     if place.is_dir():
-        raise Unusable(f"{said} has a file and a folder by the same name: {member.name!r}.")
+        raise Unfit(f"{said} has a file and a folder by the same name: {member.name!r}.")
     place.unlink(missing_ok=True)
 
 
 def _checked(member: _Member, said: str) -> PurePosixPath:
-    """Where a member goes, below the folder. Raises Unusable."""
+    """Where a member goes, below the folder. Raises Unfit."""
     if member.refused:
-        raise Unusable(f"{said} is refused: its member {member.name!r} is {member.refused}.")
+        raise Unfit(f"{said} is refused: its member {member.name!r} is {member.refused}.")
     path = PurePosixPath(member.name)
     long = len(os.fsencode(member.name)) > _PATH_BYTES
     if path.is_absolute() or ".." in path.parts or "\0" in member.name or long:
-        raise Unusable(
+        raise Unfit(
             f"{said} is refused: its member {member.name[:200]!r} lies outside of the archive's folder."
         )
     return path
@@ -145,7 +155,7 @@ def _members(archive: Path, said: str) -> Iterator[_Member]:
         if begins == b"PK\x03\x04":
             yield from _zipped(file)
         elif not begins:
-            raise Unusable(f"{said} is empty.")
+            raise Unfit(f"{said} is empty.")
         else:
             yield from _tarred(file, said)
 
@@ -166,7 +176,7 @@ def _tarred(file: IO[bytes], said: str) -> Iterator[_Member]:
     while source.read(_COPY_BYTES):
         pass
     if source.last.strip(b"\0"):
-        raise Unusable(f"{said} is broken or cut short: it has no end.")
+        raise Unfit(f"{said} is broken or cut short: it has no end.")
 
 
 class _Metered:
