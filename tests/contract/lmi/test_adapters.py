@@ -42,6 +42,8 @@ async def test_adapters_come_from_the_folder_and_by_registration_and_are_named_f
         async with session.get("/adapters") as response:
             listed = (await response.json())["adapters"]
             assert [(one["name"], one["pin"]) for one in listed] == [("mine", True), ("other", True)]
+        async with session.get("/adapters/mine") as response:
+            assert await response.json() == listed[0]
         async with session.post(f"/adapters/mine/update?src={other}") as response:
             assert response.status == 200
         assert await said(session, adapters="mine") == [99] * 3

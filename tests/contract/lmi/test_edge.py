@@ -26,6 +26,8 @@ class Mirror:
     adapters = None
 
     async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
+        if inbound.body == b"break":
+            raise RuntimeError("secret")
         content = [[name, value.decode()] for name, value in inbound.content]
         return web.json_response({"content": content, "properties": dict(inbound.properties)})
 
@@ -80,6 +82,15 @@ async def test_a_form_that_cannot_be_read_is_told(tmp_path: Path):
         session.post("/invocations", data=b"x", headers=kind) as response,
     ):
         assert (response.status, "form" in (await response.json())["error"]) == (424, True)
+
+
+async def test_a_bug_never_shows_its_stack(tmp_path: Path):
+    async with (
+        open_shop(Mirrors(tmp_path), *start("m")) as session,
+        session.post("/invocations", data=b"break") as response,
+    ):
+        told = {"code": 500, "type": "InternalServerException", "message": "internal error"}
+        assert (response.status, await response.json()) == (500, told)
 
 
 async def test_every_answer_has_an_id_of_its_client_or_its_own_and_is_kept_nowhere(tmp_path: Path):

@@ -91,6 +91,25 @@ async def test_what_is_asked_of_the_management_wrongly_is_told(tmp_path: Path):
                 assert (response.status, (await response.json())["message"]) == (status, message)
 
 
+async def test_one_version_is_described_scaled_and_unregistered_and_the_other_stays(tmp_path: Path):
+    async with open_shop(Shop(tmp_path), *start("first")) as session:
+        for version in ("v1", "v2"):
+            async with session.post(f"/models?url=s3://b/m.zip&model_version={version}") as response:
+                assert response.status == 200
+        async with session.get("/models/m") as response:
+            assert [one["version"] for one in await response.json()] == ["v1", "v2"]
+        async with session.get("/models/m/v2") as response:
+            assert [one["version"] for one in await response.json()] == ["v2"]
+        async with session.put("/models/m/v2?min_worker=1") as response:
+            assert response.status == 200
+        async with session.delete("/models/m/v1") as response:
+            assert response.status == 200
+        async with session.get("/models/m") as response:
+            assert [one["version"] for one in await response.json()] == ["v2"]
+        async with session.get("/ping") as response:
+            assert set(await response.json()) == {"first", "m:v2"}
+
+
 async def test_an_engine_has_one_worker_however_it_is_scaled(tmp_path: Path):
     async with open_shop(Shop(tmp_path), *start("m")) as session:
         async with session.put("/models/m?min_worker=1&max_worker=1") as response:
