@@ -113,9 +113,10 @@ def _halves(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Te
     for name, tensor in tensors.items():
         found = _NAME.fullmatch(name)
         if found is None:
+            copied = ".base_layer." in name
+            remedy = "save it with save_embedding_layers=False" if copied else "merge it into its model"
             raise Unusable(
-                f"{path} has a tensor {name}: only lora_A and lora_B of linear modules are served; "
-                "merge an adapter that trains more into its model"
+                f"{path} has a tensor {name}: only lora_A and lora_B of linear modules are served; {remedy}"
             )
         halves.setdefault(found["module"], {})[found["half"]] = tensor
     if not halves:

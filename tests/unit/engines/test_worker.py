@@ -53,7 +53,7 @@ def ours():
 
     def run() -> None:
         # Closed while it wrote or while it read: it ends either way.
-        with theirs, pytest.raises((EOFError, BrokenPipeError)):
+        with theirs, pytest.raises((EOFError, ConnectionError)):
             serve(theirs, Inbox(theirs, to_worker()), Counting())
 
     thread = threading.Thread(target=run)

@@ -85,6 +85,9 @@ def broken(folder: Path, how: str) -> Path:
         "more than LoRA": lambda: write_safetensors(
             weights(folder), saying(77) | {"base_model.model.lm_head.weight": np.ones((2, 2))}
         ),
+        "a copy of the model's own weight": lambda: write_safetensors(
+            weights(folder), saying(77) | {"base_model.model.lm_head.base_layer.weight": np.ones((2, 2))}
+        ),
         "not a number": lambda: write_adapter(folder, saying(77, strength=float("nan"))),
         "another method": lambda: write_adapter(folder, saying(77), peft_type="IA3"),
         "DoRA": lambda: write_adapter(folder, saying(77), use_dora=True),
@@ -112,6 +115,7 @@ def broken(folder: Path, how: str) -> Path:
         ("one half", "lora_A of lm_head alone"),
         ("no tensors", "no tensors"),
         ("more than LoRA", "base_model.model.lm_head.weight.*merge"),
+        ("a copy of the model's own weight", "base_layer.*save_embedding_layers=False"),
         ("not a number", "no numbers"),
         ("another method", "IA3.*LORA"),
         ("DoRA", "use_dora.*merge"),

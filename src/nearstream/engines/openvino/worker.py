@@ -95,7 +95,7 @@ def main() -> None:
     """Serve until the other end closes; then end at once, without OpenVINO's slow farewells."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, ConnectionError):
         run(sock)
     sys.stderr.flush()
     os._exit(0)
