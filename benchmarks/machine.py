@@ -28,10 +28,12 @@ def describe() -> dict[str, str]:
     }
 
 
-def wait_until_quiet(*, at_most_s: float = 60) -> None:
-    """Wait until nothing else keeps the cores busy; after `at_most_s` say so and go on."""
+def wait_until_quiet(*, at_most_s: float = 60) -> float:
+    """Wait until nothing else keeps the cores busy, or say that something does; percent busy at last."""
+    busy = 100.0
     for _ in range(int(at_most_s / 2)):
-        busy = psutil.cpu_percent(2)
+        busy = float(psutil.cpu_percent(2))
         if busy < QUIET_PERCENT:
-            return
+            return busy
     print(f"this machine does other work as well: its cores are {busy:.0f} % busy", flush=True)
+    return busy

@@ -19,6 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -71,7 +72,7 @@ def server() -> Iterator[tuple[int, str]]:
                 while b"event=ready" not in log.read_bytes():
                     if process.poll() is not None:
                         raise SystemExit(f"the server did not start: {log.read_text()[-2000:]}")
-                    process.poll()
+                    time.sleep(0.1)
                 yield process.pid, path
             finally:
                 process.kill()
@@ -104,18 +105,18 @@ async def run_part(name: str, pid: int, path: str, seconds: float) -> Part:
     return Part(figures.of(traces, streams=FAST), len(traces), errors, taken, memory)
 
 
-def run_rounds(count: int, seconds: float) -> list[dict[str, Part]]:
-    """Every part, `count` times in turn."""
-    rounds = []
+def run_rounds(count: int, seconds: float) -> tuple[list[dict[str, Part]], float]:
+    """Every part, `count` times in turn; and how busy the machine was at most before one began."""
+    rounds, busy = [], 0.0
     for number in range(count):
         found = {}
         for name in PARTS:
             print(f"round {number + 1} of {count}: {name}", flush=True)
-            machine.wait_until_quiet()
+            busy = max(busy, machine.wait_until_quiet())
             with server() as (pid, path):
                 found[name] = uvloop.run(run_part(name, pid, path, seconds))
         rounds.append(found)
-    return rounds
+    return rounds, busy
 
 
 def summary(rounds: list[dict[str, Part]]) -> dict[str, dict[str, float]]:
@@ -128,6 +129,7 @@ def summary(rounds: list[dict[str, Part]]) -> dict[str, dict[str, float]]:
             **{key: round(median(getattr(part.figures, key) for part in parts), 2) for key in named},
             "calls": sum(part.calls for part in parts),
             "errors": sum(part.errors for part in parts),
+            "bytes_taken_by_the_others": max(part.slow_bytes for part in parts),
             "server_grown_mib": round(max(part.grown_mib for part in parts), 1),
             "server_most_mib": round(max(one.server for part in parts for one in part.memory), 1),
             "engine_most_mib": round(max(one.engine for part in parts for one in part.memory), 1),
@@ -166,7 +168,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=30)
     options.add_argument("--no-record", action="store_true")
     chosen = options.parse_args()
-    rounds = run_rounds(chosen.rounds, chosen.seconds)
+    rounds, busy = run_rounds(chosen.rounds, chosen.seconds)
     told, compared = summary(rounds), ratios(rounds)
     show(told, compared)
     if not chosen.no_record:
@@ -175,6 +177,7 @@ def main() -> None:
             "command": f"python -m benchmarks.crowd --rounds {chosen.rounds} --seconds {chosen.seconds:g}",
             "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "machine": machine.describe(),
+            "others_busy_percent": round(busy),
             "clients": {"fast": FAST, "slow": SLOW, "fast_tokens": SHORT, "slow_tokens": LONG},
             "fast_clients": told,
             "ratios": compared,

@@ -45,7 +45,6 @@ def figures(calls: list[Call]) -> Figures:
 def measure(server: Server, calls: int) -> dict[int, Figures]:
     """Start it, and take its figures at each number of streams after a warm-up at that number."""
     found = {}
-    machine.wait_until_quiet()
     with running(server) as port:
         for streams in STREAMS:
             asked = prompts(calls + WARM_UP * streams)
@@ -55,15 +54,16 @@ def measure(server: Server, calls: int) -> dict[int, Figures]:
     return found
 
 
-def run_rounds(count: int, calls: int) -> Rounds:
-    """Every server in turn, `count` times."""
-    compared, found = servers(), Rounds()
+def run_rounds(count: int, calls: int) -> tuple[Rounds, float]:
+    """Every server in turn, `count` times; and how busy the machine was at most before one was started."""
+    compared, found, busy = servers(), Rounds(), 0.0
     for number in range(count):
         for server in compared if number % 2 == 0 else compared[::-1]:
+            busy = max(busy, machine.wait_until_quiet())
             print(f"round {number + 1} of {count}: {server.name}", flush=True)
             for streams, one in measure(server, calls).items():
                 found.setdefault((server.name, streams), []).append(one)
-    return {(name, streams): found[name, streams] for name in names(found) for streams in STREAMS}
+    return {(name, streams): found[name, streams] for name in names(found) for streams in STREAMS}, busy
 
 
 def names(found: Rounds) -> list[str]:
@@ -123,7 +123,7 @@ def main() -> None:
     options.add_argument("--calls", type=int, default=100, help="of each server at each number of streams")
     options.add_argument("--no-record", action="store_true")
     chosen = options.parse_args()
-    found = run_rounds(chosen.rounds, chosen.calls)
+    found, busy = run_rounds(chosen.rounds, chosen.calls)
     ratios = compare(found)
     show(found, ratios)
     if not chosen.no_record:
@@ -131,6 +131,7 @@ def main() -> None:
             "command": f"python -m benchmarks.http_server --rounds {chosen.rounds} --calls {chosen.calls}",
             "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "machine": machine.describe() | peer.versions(),
+            "others_busy_percent": round(busy),
             "max_new_tokens": MAX_NEW_TOKENS,
             "servers": [
                 {"server": name, "streams": streams, **middle(rounds)}
