@@ -30,6 +30,7 @@ from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.convert import WeightFormat
 from nearstream.models.directory import ModelDirectory
 from nearstream.models.hub import parse_hub_id
+from nearstream.models.local import local_folder
 from nearstream.models.resolve import resolve
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
@@ -90,15 +91,15 @@ class Shop:
 @asynccontextmanager
 async def open_model(shop: Shop, source: Source) -> AsyncIterator[Served]:
     """Load a model and keep it. Raises Unusable."""
-    serving = _settings(shop, source)
+    directory = await local_folder(source.url, shop.cache) if source.url else None
+    serving = _settings(shop, source, directory)
     own = serving.own_handler
     loading = _built_in(shop, source, serving) if own is None else _handled(shop, source, serving, own)
     async with loading as served:
         yield served
 
 
-def _settings(shop: Shop, source: Source) -> ServingSettings:
-    directory = Path(source.url) if source.url else None
+def _settings(shop: Shop, source: Source, directory: Path | None) -> ServingSettings:
     # What a registration says fills in what the model's own file leaves open, as the environment does.
     told = {f"SERVING_{key.upper()}": value for key, value in source.settings.items()}
     serving, remarks = read_serving(directory, {**shop.environ, **told}, version=shop.release.version)

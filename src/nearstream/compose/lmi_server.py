@@ -17,8 +17,10 @@ from nearstream.config.container import ContainerSettings
 from nearstream.config.home import Home
 from nearstream.config.serving.read import read_serving
 from nearstream.core.aliases import Aliases
+from nearstream.models.local import local_folder
 from nearstream.replica.host import Place
 from nearstream.replica.lmi.app import Front
+from nearstream.replica.lmi.management import inferred_name
 from nearstream.replica.lmi.served import Source
 from nearstream.replica.lmi.server import LmiServerSettings, Parts, serve
 from nearstream.telemetry.djl import DjlMetrics
@@ -51,7 +53,8 @@ async def lmi_server(
 ) -> None:
     """Serve until SIGTERM. Raises Unusable for a model, a setting or an address that cannot be used."""
     release, metrics, source = lmi_release(options.version), DjlMetrics(), _at_startup(options)
-    serving, _ = read_serving(options.model_dir, environ, version=release.version)
+    folder = await local_folder(source.url, home.cache) if source.url else None
+    serving, _ = read_serving(folder, environ, version=release.version)
     shop = Shop(
         release, environ, home.cache, aliases, metrics, clock, asked=options.model, model_id=options.model_id
     )
@@ -76,9 +79,9 @@ def _at_startup(options: LmiOptions) -> Source:
     """The model of the start. A replica's lies wherever it was unpacked, which is no name."""
     if options.model_dir is None:
         return Source(MODEL_NAME, at_startup=True)
-    folder = options.model_dir.absolute()
-    name = folder.name if options.place.socket is None else MODEL_NAME
-    return Source(name or MODEL_NAME, str(folder), at_startup=True)
+    place = str(options.model_dir.absolute())
+    name = inferred_name(place) if options.place.socket is None else MODEL_NAME
+    return Source(name, place, at_startup=True)
 
 
 def _is_local(place: Place) -> bool:

@@ -1,0 +1,54 @@
+"""Finds the folder of a model that lies on this machine: the folder itself, or what its archive holds."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from nearstream.core.errors import Unusable
+from nearstream.models.archives import is_archive, unpack
+
+_KEY_DIGITS = 24
+
+
+async def local_folder(url: str, cache: Path) -> Path:
+    """`url`: a path, or a file:// address, of a folder or of an archive, which is unpacked once.
+
+    Raises Unusable for an address of another machine and for an archive that cannot be unpacked.
+    """
+    path = _path(url)
+    if not is_archive(path.name) or not path.is_file():
+        return path
+    return await asyncio.to_thread(_unpacked, path, cache / "archives")
+
+
+def _path(url: str) -> Path:
+    address = urlsplit(url)
+    if address.scheme == "file" and address.netloc in {"", "localhost"}:
+        return Path(unquote(address.path))
+    if "://" in url:
+        raise Unusable(
+            f"{url} is not on this machine; a folder or an archive that is here is wanted. "
+            "What lies in S3 comes as ModelDataUrl of an endpoint's model."
+        )
+    return Path(url)
+
+
+def _unpacked(archive: Path, places: Path) -> Path:
+    """By the file and its last change, so that another archive of this name is unpacked anew."""
+    try:
+        found = archive.stat()
+        places.mkdir(parents=True, exist_ok=True)
+        lock = (places / ".lock").open("w")
+    except OSError as error:
+        raise Unusable(f"{archive} cannot be unpacked: {error}") from error
+    key = f"{archive.resolve()}\n{found.st_mtime_ns}\n{found.st_size}\n{found.st_ino}"
+    target = places / hashlib.sha256(key.encode()).hexdigest()[:_KEY_DIGITS]
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+        if not target.is_dir():
+            unpack(archive, target)
+    return target
