@@ -129,6 +129,7 @@ async def _handled(shop: Shop, source: Source, serving: ServingSettings, own: st
         batch_size=serving.batch_size,
         max_batch_delay_ms=serving.max_batch_delay_ms,
         job_queue_size=serving.job_queue_size,
+        retry_threshold=serving.retry_threshold,
         loading_timeout_s=serving.model_loading_timeout_s,
         predict_timeout_s=serving.predict_timeout_s,
         stream_timeout_s=serving.chunked_read_timeout_s,
