@@ -7,10 +7,16 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from nearstream.core.errors import Conflict, Missing, NearstreamError, Unusable
+from nearstream.core.errors import Conflict, Missing, NearstreamError, Unfit, Unusable
+from nearstream.core.replicas import UNFIT_EXIT
 
 # What a script may rely on; 2 is a wrong option, 130 an interrupt.
-EXIT_CODES: dict[type[NearstreamError], int] = {Unusable: 3, Conflict: 4, Missing: 5}
+EXIT_CODES: dict[type[NearstreamError], int] = {
+    Unfit: UNFIT_EXIT,
+    Unusable: 3,
+    Conflict: 4,
+    Missing: 5,
+}
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 

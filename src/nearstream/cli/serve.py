@@ -14,7 +14,7 @@ from nearstream.compose.lmi_server import LmiOptions, lmi_server
 from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import ContainerSettings, container_settings
 from nearstream.config.home import Home
-from nearstream.config.settings import load, own_environment
+from nearstream.config.settings import Settings, load, own_environment
 from nearstream.core.errors import Unusable
 from nearstream.replica.host import Place
 from nearstream.telemetry import logs
@@ -35,6 +35,13 @@ def serve(
     model_dir: Annotated[
         Path | None, Parameter(help="With --as lmi: the folder of serving.properties, or of the model.")
     ] = None,
+    model_data: Annotated[
+        str | None,
+        Parameter(help="s3:// or https URL of the model: an archive, or what lies below a prefix."),
+    ] = None,
+    deployment: Annotated[
+        str, Parameter(help="With --model-data: servers started with one name serve the same data.")
+    ] = "",
     model_id: Annotated[
         str | None, Parameter(help="The name that clients see (default: the model's).")
     ] = None,
@@ -45,19 +52,25 @@ def serve(
 ) -> None:
     """Serve a model over HTTP as TGI would, by TGI's variables, or as LMI would, by serving.properties."""
     logs.to_stream(sys.stderr)
-    container = container_settings()
+    container, site = container_settings(), load({"home": home})
+    if model_data is not None:
+        if model_dir is not None:
+            raise Unusable("--model-dir and --model-data were both given: a model comes from one of them.")
+        from nearstream.compose.model_data import fetched  # noqa: PLC0415  # boto3 takes a while to import
+
+        model_dir = uvloop.run(fetched(model_data, deployment, site))
     if port is None and uds is None:
         port = DEFAULT_PORT
     if persona == "lmi":
         _serve_lmi(
             LmiOptions(model_dir, model, model_id, version, Place(host, port, uds, LMI_GRACE_S)),
             container,
-            home,
+            site,
         )
         return
-    if model_dir is not None:
+    if model_dir is not None and model_data is None:
         raise Unusable("--model-dir goes with --as lmi; the TGI persona takes its model as an argument.")
-    name = model or container.hf_model_id or "builtin"
+    name = model or (str(model_dir) if model_dir else container.hf_model_id) or "builtin"
     options = ServeOptions(
         model=name,
         model_id=model_id or name,
@@ -66,12 +79,10 @@ def serve(
         port=port,
         uds=uds,
     )
-    settings = load({"home": home})
-    uvloop.run(model_server(options, container, Home(settings.home)))
+    uvloop.run(model_server(options, container, Home(site.home)))
 
 
-def _serve_lmi(options: LmiOptions, container: ContainerSettings, home: Path | None) -> None:
-    site = load({"home": home})
+def _serve_lmi(options: LmiOptions, container: ContainerSettings, site: Settings) -> None:
     uvloop.run(
         lmi_server(options, container, Home(site.home), environ=own_environment(), aliases=site.aliases)
     )

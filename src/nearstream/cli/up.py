@@ -37,12 +37,23 @@ def up(
         tuple[str, ...],
         Parameter(negative=(), help="ASKED=RUNS: which model stands in for an id, * for any; repeatable."),
     ] = (),
+    s3_url: Annotated[
+        str | None, Parameter(help="Another S3 that holds the objects (default: the site's own).")
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Start everything, create the endpoint `assistant`, and serve until Ctrl-C."""
     settings = load(
-        {"host": host, "port": port, "home": home, "model": model, "aliases": alias, "config": config}
+        {
+            "host": host,
+            "port": port,
+            "home": home,
+            "model": model,
+            "aliases": alias,
+            "s3_url": s3_url,
+            "config": config,
+        }
     )
     check_local(settings.model)
     place = Home(settings.home)

@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 
 from nearstream.config.home import Credentials, Home
-from nearstream.config.settings import Settings, inherited_environment
+from nearstream.config.settings import Settings, replica_environment
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
 from nearstream.deploy.objectstore import ObjectStore, end_left_in
@@ -22,7 +22,7 @@ from nearstream.fleet.specs import desired
 from nearstream.fleet.store import Store
 from nearstream.frontdoor.door import Control, FrontDoor
 from nearstream.frontdoor.listener import listening
-from nearstream.frontdoor.objects import Objects
+from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
@@ -48,15 +48,14 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     account = Account(credentials.account, credentials.region)
     wake = asyncio.Event()
     pool = Pool(random=random.random, clock=clock)
-    environment = inherited_environment() | {"NEARSTREAM_HOME": str(home.path)}
-    deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
     # The model that the site itself was told to run stands for itself, whatever the patterns say.
     aliases = (*settings.aliases, (settings.model, settings.model))
+    environment = replica_environment(settings, home.path, aliases)
+    deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
     desire = partial(desired, read_image=read_image, aliases=aliases)
-    objects = ObjectStore(home.path, credentials)
     async with (
         Store.open(settings.database or home.database) as store,
-        objects,
+        _objects(settings, home, credentials) as objects,
         deployer,
         Upstreams() as upstreams,
     ):
@@ -69,7 +68,7 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
             relay=Relay(pool, upstreams, runtime.Site(account)),
             site=runtime.Site(account),
             view=SiteView(pool, account, settings.url, version("nearstream")),
-            objects=Objects(objects, lookup=lookup(credentials), clock=clock, hosts=names(settings.host)),
+            objects=objects,
         )
         controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
         await controller.refresh()
@@ -93,6 +92,17 @@ async def _running(controller: Controller) -> AsyncIterator[None]:
                 loop.cancel()
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+@asynccontextmanager
+async def _objects(settings: Settings, home: Home, credentials: Credentials) -> AsyncIterator[Objects]:
+    """The S3 side of the front door, and the site's own store unless the objects lie elsewhere."""
+    sides = partial(Objects, lookup=lookup(credentials), clock=clock, hosts=names(settings.host))
+    if settings.s3_url is not None:
+        yield sides(Elsewhere(settings.s3_url))
+        return
+    async with ObjectStore(home.path, credentials) as store:
+        yield sides(store)
 
 
 def lookup(credentials: Credentials) -> Lookup:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,14 @@ INHERITED = (
     "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HOME", "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS",
+)  # fmt: skip
+
+# What boto3 finds the keys of another S3 by.
+AWS_KEYS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
 )  # fmt: skip
 
 
@@ -41,6 +49,10 @@ class Settings:
     region: str = "us-east-1"
     database: str | None = None
     log_level: str = "info"
+    s3_url: str | None = None
+    """Another S3 that holds the objects; the keys to it are those that boto3 finds. None: the site's own."""
+    model_data_gib: int = 256
+    """What a model's data may come to, unpacked."""
 
     @property
     def url(self) -> str:
@@ -49,11 +61,24 @@ class Settings:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-_KEYS = ("host", "port", "home", "model", "aliases", "region", "database", "log_level")
+_KEYS = (
+    "host",
+    "port",
+    "home",
+    "model",
+    "aliases",
+    "region",
+    "database",
+    "log_level",
+    "s3_url",
+    "model_data_gib",
+)
 _WANTED = {
     "port": "a number from 1 to 65535",
     "aliases": "a table of model ids, or lines like 'tiiuae/falcon-7b-instruct=builtin'",
     "log_level": "debug, info, warning or error",
+    "s3_url": "a URL that begins with http:// or https://",
+    "model_data_gib": "a whole number above 0",
 }
 
 
@@ -99,17 +124,7 @@ def _from_file(
 
 def _parsed(key: str, value: Any, source: str) -> Any:  # noqa: ANN401
     try:
-        match key:
-            case "port":
-                return _port(value)
-            case "home":
-                return Path(value).expanduser().absolute()
-            case "aliases":
-                return _aliases(value)
-            case "log_level":
-                return _choice(str(value).lower(), ("debug", "info", "warning", "error"))
-            case _:
-                return str(value)
+        return _PARSERS.get(key, str)(value)
     except (ValueError, TypeError, AttributeError) as error:
         wanted = _WANTED.get(key, "a string")
         raise Unusable(f"{key} from {source}: {value!r} was given, {wanted} is wanted.") from error
@@ -120,6 +135,19 @@ def _port(value: int | str) -> int:
     if not 1 <= port <= 65535:  # noqa: PLR2004
         raise ValueError
     return port
+
+
+def _url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _positive(value: int | str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _choice(value: str, choices: tuple[str, ...]) -> str:
@@ -138,10 +166,43 @@ def _aliases(value: Mapping[str, str] | str | list[str] | tuple[str, ...]) -> tu
     return tuple((asked.strip(), runs.strip()) for asked, runs in pairs)
 
 
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "port": _port,
+    "home": lambda value: Path(value).expanduser().absolute(),
+    "aliases": _aliases,
+    "log_level": lambda value: _choice(str(value).lower(), ("debug", "info", "warning", "error")),
+    "s3_url": _url,
+    "model_data_gib": _positive,
+}
+
+
 def inherited_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The part of this process's environment that a replica starts with."""
     environ = os.environ if environ is None else environ
     return {name: environ[name] for name in INHERITED if name in environ}
+
+
+def replica_environment(
+    settings: Settings,
+    home: Path,
+    aliases: tuple[tuple[str, str], ...],
+    environ: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What a replica of a site starts with: the inherited part, and the site's settings that it reads itself.
+
+    The keys of another S3 are among it only where the site uses one.
+    """
+    environ = os.environ if environ is None else environ
+    # Names with the marks of this form cannot be handed on in it.
+    pairs = [f"{asked}={runs}" for asked, runs in aliases if "," not in asked + runs and "=" not in asked]
+    own = {
+        "NEARSTREAM_HOME": str(home),
+        "NEARSTREAM_ALIASES": ",".join(pairs),
+        "NEARSTREAM_S3_URL": settings.s3_url or "",
+        "NEARSTREAM_MODEL_DATA_GIB": str(settings.model_data_gib),
+    }
+    keys = {name: environ[name] for name in AWS_KEYS if settings.s3_url and name in environ}
+    return inherited_environment(environ) | keys | {name: value for name, value in own.items() if value}
 
 
 def own_environment() -> Mapping[str, str]:

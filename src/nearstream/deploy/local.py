@@ -29,8 +29,13 @@ _log = structlog.get_logger()
 
 def serve_command(spec: ReplicaSpec, socket: str) -> list[str]:
     """`nearstream serve` under this interpreter; -P keeps the current folder out of the imports."""
-    command = [sys.executable, "-P", "-m", "nearstream", "serve", spec.model, "--uds", socket]
-    command += ["--as", spec.persona, "--model-id", spec.requested_model]
+    command = [sys.executable, "-P", "-m", "nearstream", "serve", *([spec.model] if spec.model else [])]
+    command += ["--uds", socket, "--as", spec.persona]
+    # Where LMI's model data holds the model, its settings name it.
+    if spec.model or spec.persona != "lmi":
+        command += ["--model-id", spec.requested_model]
+    if spec.model_data:
+        command += ["--model-data", spec.model_data, "--deployment", spec.deployment]
     return [*command, "--version", spec.version] if spec.version else command
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from nearstream.core.ports import Clock
-from nearstream.core.replicas import Replica, ReplicaState
+from nearstream.core.replicas import UNFIT_EXIT, Replica, ReplicaState
 from nearstream.deploy import processes
 from nearstream.deploy.ping import PING_TIMEOUT_S, Health, ping
 from nearstream.deploy.runs import Run, outgrown, rotate, tail_of
@@ -117,7 +117,8 @@ class Watch:
     def _bury(self, ended: str) -> None:
         tail = tail_of(self.run.log)
         reason = f"The process {ended}." + (f" The end of its log:\n{tail}" if tail else "")
-        self.replica = replace(self.replica, exit_reason=reason)
+        unfit = ended == f"exited with code {UNFIT_EXIT}"
+        self.replica = replace(self.replica, exit_reason=reason, unfit=unfit)
         self.exited.set()
         self.close()
         self._enter(ReplicaState.DEAD)

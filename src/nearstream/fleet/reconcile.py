@@ -88,7 +88,7 @@ def _plan_endpoint(one: Desired, own: Sequence[Replica], now: float) -> list[Act
     if status in _PENDING:
         return _plan_pending(one, own, now)
     if status is EndpointStatus.IN_SERVICE and one.problem is None:
-        return _plan_replicas(one, own, now)
+        return _plan_serving(one, own, now)
     if status in {EndpointStatus.FAILED, EndpointStatus.UPDATE_ROLLBACK_FAILED}:
         return _plan_failed(one, own)
     return []
@@ -108,6 +108,13 @@ def _plan_failed(one: Desired, own: Sequence[Replica]) -> list[Action]:
         for replica in own
         if replica.state is not ReplicaState.READY or replica.spec in failed
     ]
+
+
+def _plan_serving(one: Desired, own: Sequence[Replica], now: float) -> list[Action]:
+    lost = (_unfit(want, own) for want in one.wanted if not _count_ready(want, own))
+    if reason := next(filter(None, lost), None):
+        return [SetStatus(one.endpoint, EndpointStatus.FAILED, _fitted(reason))]
+    return _plan_replicas(one, own, now)
 
 
 def _plan_pending(one: Desired, own: Sequence[Replica], now: float) -> list[Action]:
@@ -153,6 +160,8 @@ def _plan_variant(wanted: Wanted, own: Sequence[Replica], now: float) -> list[Ac
         for place, replica in enumerate(dead)
         if place >= DEAD_KEPT or (place >= FAILURES_ALLOWED and now - replica.started_at > DEAD_KEPT_S)
     ]
+    if any(replica.unfit for replica in dead):
+        return actions
     if not dead or now >= dead[0].started_at + backoff_s(_crashes(dead)):
         actions += [StartReplica(wanted.spec)] * (wanted.instances - len(alive))
     return actions
@@ -178,11 +187,24 @@ def _failure(wanted: Wanted, own: Sequence[Replica], now: float) -> str | None:
         f"The primary container for production variant {wanted.spec.variant} did not pass the ping health "
         f"check. `nearstream logs {wanted.spec.endpoint}` shows its log."
     )
+    if unfit := _unfit(wanted, own):
+        return unfit
     if len(dead) >= FAILURES_ALLOWED:
         return f"{reason} {dead[0].exit_reason or ''}".strip()
     if any(_is_overdue(replica, now) for replica in own):
         return f"{reason} It was not ready after {wanted.spec.startup_timeout_s:.0f} s."
     return None
+
+
+def _unfit(wanted: Wanted, own: Sequence[Replica]) -> str | None:
+    """Why no replica of a variant can ever start, if one has found that out."""
+    unfit = [replica for replica in own if replica.unfit and replica.spec == wanted.spec]
+    if not unfit:
+        return None
+    return (
+        f"The primary container for production variant {wanted.spec.variant} cannot start. "
+        f"`nearstream logs {wanted.spec.endpoint}` shows its log. {unfit[0].exit_reason or ''}"
+    )
 
 
 def _fitted(reason: str) -> str:

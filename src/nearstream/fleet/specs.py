@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from nearstream.core.errors import NearstreamError, Unusable
 from nearstream.core.replicas import Persona, ReplicaSpec
 
 DEFAULT_STARTUP_TIMEOUT_S = 600.0
+MODEL_DIRECTORY = "/opt/ml/model"
+_DEPLOYMENT_DIGITS = 24
 
 # Where a container's environment names its model, by persona; the first that is there counts.
 _MODEL_ID_KEYS: Mapping[Persona, tuple[str, ...]] = {
@@ -79,11 +82,13 @@ def spec_for(
             "use an image of one of them."
         )
     requested = _requested_model(container, persona)
-    runs = apply_aliases(requested, aliases)
-    if not runs:
+    data = _data_with_the_model(container, persona, requested)
+    runs = "" if data else apply_aliases(requested, aliases)
+    if not runs and not data:
         raise Unusable(
-            "The container's environment does not say which model to run: "
-            f'set {_MODEL_ID_KEYS[persona][0]}, or start nearstream with an alias "*" for any model.'
+            "The container's environment does not say which model to run, and no model data is given: "
+            f"set {_MODEL_ID_KEYS[persona][0]} or ModelDataUrl, or start nearstream with an alias "
+            '"*" for any model.'
         )
     return ReplicaSpec(
         endpoint=endpoint.name,
@@ -96,7 +101,25 @@ def spec_for(
         requested_model=requested or model.name,
         environment=container.environment,
         startup_timeout_s=variant.startup_timeout_s or DEFAULT_STARTUP_TIMEOUT_S,
+        model_data=data,
+        deployment=_deployment(endpoint, model) if data else "",
     )
+
+
+def _data_with_the_model(container: Container, persona: Persona, requested: str) -> str | None:
+    """The URL of the model data, unless the container would not look at it.
+
+    An LMI container reads its settings there, whatever its environment names. TGI's takes the model that is
+    named; /opt/ml/model is where SageMaker lays the data.
+    """
+    named = requested and not requested.startswith(MODEL_DIRECTORY)
+    return None if persona == "tgi" and named else container.model_data_url
+
+
+def _deployment(endpoint: Endpoint, model: Model) -> str:
+    """A name for this endpoint's use of this model under this configuration: made anew, it is another one."""
+    parts = (endpoint.name, endpoint.created_at, endpoint.config, model.name, model.created_at)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:_DEPLOYMENT_DIGITS]
 
 
 def _requested_model(container: Container, persona: Persona) -> str:

@@ -134,7 +134,9 @@ class _Fetch:
                 f"{self.url} holds {size >> 20} MiB; {self.bounds.total_bytes >> 20} MiB are allowed."
             )
         bucket, fetched = self._bucket(), folder / "fetched"
-        fetched.mkdir(mode=0o700, parents=True)
+        _make_room(fetched, self.url)
+        if not objects:
+            self.progress(f"nothing lies below {self.url}")
         for each in objects:
             place = fetched / bucket.relative(each)
             _make_room(place.parent, self.url)

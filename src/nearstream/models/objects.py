@@ -102,7 +102,10 @@ class Bucket:
         )
 
     def find(self) -> tuple[Object, ...]:
-        """The one object of the address; else all below it, sorted by key, without markers of folders."""
+        """The one object of the address; else all below it, sorted by key, without markers of folders.
+
+        Below an address that ends with a slash there may be none.
+        """
         key = self._address.key
         with self._told():
             if key and not key.endswith("/"):
@@ -111,7 +114,7 @@ class Bucket:
                     return (found,)
                 key += "/"
             below = tuple(sorted(self._below(key), key=lambda each: each.key))
-        if not below:
+        if not below and key != self._address.key:
             raise Unfit(f"There is no object {self._address} and none below it at {self._access.url}.")
         return below
 

@@ -1,7 +1,7 @@
 """A tiny replica: answers /ping on a Unix socket; words after the path change how it behaves.
 
 slow: never ready.  deaf: ignores SIGTERM.  mute: takes a ping and never answers.  fails: ends at once with
-code 3.  parent: has a child that outlives it, whose pid it prints.
+code 3, unfit: with code 6.  parent: has a child that outlives it, whose pid it prints.
 """
 
 from __future__ import annotations
@@ -45,4 +45,6 @@ if __name__ == "__main__":
     if "fails" in sys.argv:
         print("RuntimeError: no such model", file=sys.stderr)
         raise SystemExit(3)
+    if "unfit" in sys.argv:
+        raise SystemExit(6)
     asyncio.run(main(sys.argv[1], sys.argv[2:]))

@@ -139,6 +139,13 @@ async def test_a_replica_that_fails_shows_its_code_and_the_end_of_its_log(opened
         dead = await until_state(deployer, started.id, ReplicaState.DEAD)
         assert dead.exit_reason.startswith("The process exited with code 3.")
         assert dead.exit_reason.endswith("RuntimeError: no such model")
+        assert not dead.unfit
+
+
+async def test_a_replica_that_can_never_start_says_so_by_its_code(opened: Opener) -> None:
+    async with opened() as deployer:
+        started = await deployer.start(spec_of("unfit"))
+        assert (await until_state(deployer, started.id, ReplicaState.DEAD)).unfit
 
 
 async def test_a_dead_replica_is_forgotten_when_it_is_stopped(opened: Opener, tmp_path: Path) -> None:
@@ -355,4 +362,9 @@ def test_a_replica_is_served_by_this_interpreter() -> None:
     assert serve_command(replace(spec_of("builtin"), version="0.9.3"), "/run/x.sock") == [
         *(sys.executable, "-P", "-m", "nearstream", "serve", "builtin", "--uds", "/run/x.sock"),
         *("--as", "tgi", "--model-id", "a/b", "--version", "0.9.3"),
+    ]
+    with_data = replace(spec_of(""), persona="lmi", model_data="s3://b/m.tar.gz", deployment="d1")
+    assert serve_command(with_data, "/run/x.sock")[5:] == [
+        *("--uds", "/run/x.sock", "--as", "lmi", "--model-data", "s3://b/m.tar.gz", "--deployment", "d1"),
+        *("--version", "1.0.3"),
     ]

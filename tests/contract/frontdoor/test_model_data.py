@@ -97,6 +97,12 @@ async def test_all_below_a_prefix_is_the_folder(shelf: Shelf) -> None:
         assert set(found) == {"config.json", "sub/weights"} and len(found["sub/weights"]) == 9_000_000
 
 
+async def test_a_prefix_that_nothing_lies_below_is_an_empty_folder_and_said(shelf: Shelf) -> None:
+    told: list[str] = []
+    assert files(await shelf.get(f"s3://{BUCKET}/empty/", progress=told.append)) == {}
+    assert told == [f"nothing lies below s3://{BUCKET}/empty/"]
+
+
 async def test_one_file_alone_lies_in_a_folder(shelf: Shelf) -> None:
     assert files(await shelf.get(shelf.put("one/model.gguf", b"GGUF"))) == {"model.gguf": b"GGUF"}
 

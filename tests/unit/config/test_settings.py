@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nearstream.config.container import container_settings
-from nearstream.config.settings import Settings, inherited_environment, load
+from nearstream.config.settings import Settings, inherited_environment, load, replica_environment
 from nearstream.core.errors import Unusable
 
 
@@ -89,3 +90,26 @@ def test_the_machine_is_called_what_compute_type_says() -> None:
 def test_a_containers_wrong_value_names_its_variable(environ: dict[str, str], said: str) -> None:
     with pytest.raises(Unusable, match=said):
         container_settings(environ)
+
+
+def test_another_s3_is_named_by_its_url(tmp_path: Path) -> None:
+    assert (
+        load({"home": tmp_path}, {"NEARSTREAM_S3_URL": "https://s3.example.com/"}).s3_url
+        == "https://s3.example.com"
+    )
+    with pytest.raises(Unusable, match="begins with http"):
+        load({"home": tmp_path}, {"NEARSTREAM_S3_URL": "s3.example.com"})
+    with pytest.raises(Unusable, match="a whole number above 0"):
+        load({"home": tmp_path}, {"NEARSTREAM_MODEL_DATA_GIB": "0"})
+
+
+def test_a_replica_reads_the_sites_settings_as_the_site_did(tmp_path: Path) -> None:
+    aliases = (("meta-llama/*", "/models/small"), ("*", "builtin"), ("odd,name", "x"))
+    site = Settings(home=tmp_path, model_data_gib=3)
+    environ = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "secret"}
+    handed = replica_environment(site, tmp_path, aliases, environ)
+    read = load({}, handed)
+    assert (read.home, read.aliases, read.model_data_gib) == (tmp_path, aliases[:2], 3)
+    assert read.s3_url is None and "AWS_SECRET_ACCESS_KEY" not in handed
+    elsewhere = replica_environment(replace(site, s3_url="http://s3"), tmp_path, (), environ)
+    assert load({}, elsewhere).s3_url == "http://s3" and elsewhere["AWS_SECRET_ACCESS_KEY"] == "secret"

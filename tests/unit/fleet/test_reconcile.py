@@ -314,3 +314,21 @@ def test_an_update_never_stops_the_last_that_serves_before_its_successor_is_read
     actions = plan(world.desired, list(world.replicas.values()), NOW)
     if wanted - {one.spec for one in ready}:
         assert not old & {action.id for action in actions if isinstance(action, StopReplica)}
+
+
+def unfit(replica_id: str = "r-1") -> Replica:
+    return replace(replica(replica_id, DEAD, exit_reason="the archive is broken"), unfit=True)
+
+
+@pytest.mark.parametrize("status", [CREATING, UPDATING, IN_SERVICE])
+def test_what_can_never_start_is_not_tried_again(status: EndpointStatus) -> None:
+    (action,) = plan([wants(status)], [unfit()], NOW)
+    assert isinstance(action, SetStatus)
+    assert action.status is FAILED
+    assert "cannot start" in str(action.failure_reason) and "the archive is broken" in str(
+        action.failure_reason
+    )
+
+
+def test_an_endpoint_that_still_answers_goes_on_with_what_it_has() -> None:
+    assert plan([wants(IN_SERVICE, 2)], [replica("r-0"), unfit()], NOW) == []

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.fleet.fleets import VARIANT, endpoint, model, spec
 
-from nearstream.core.endpoints import Container, Model
+from nearstream.core.endpoints import Container, EndpointStatus, Model
 from nearstream.core.replicas import ReplicaSpec
 from nearstream.fleet.specs import Desired, desired, spec_for
 
@@ -94,3 +94,39 @@ def test_desired_is_a_value() -> None:
         endpoint(), read_image=read_image, aliases=()
     )
     assert isinstance(desired(endpoint(), read_image=read_image, aliases=()), Desired)
+
+
+def with_data(url: str | None = "s3://models/falcon.tar.gz", image: str = "tgi", **environment: str) -> Model:
+    made_model = model(image=image, **environment)
+    return replace(made_model, containers=(replace(made_model.containers[0], model_data_url=url),))
+
+
+@pytest.mark.parametrize("named", ["", "/opt/ml/model", "/opt/ml/model/falcon"])
+def test_a_tgi_container_runs_its_model_data_unless_it_names_another_model(named: str) -> None:
+    found = made(with_data(HF_MODEL_ID=named), {"*": "builtin"})
+    assert (found.model, found.model_data) == ("", "s3://models/falcon.tar.gz")
+    other = made(with_data(HF_MODEL_ID=FALCON))
+    assert (other.model, other.model_data) == (FALCON, None)
+
+
+def test_an_lmi_container_reads_its_model_data_whatever_its_environment_names() -> None:
+    for environment in ({}, {"OPTION_MODEL_ID": FALCON}):
+        found = made(with_data(image="lmi", **environment), {"*": "builtin"})
+        assert (found.model, found.model_data) == ("", "s3://models/falcon.tar.gz")
+
+
+def test_no_model_data_is_none() -> None:
+    assert "or ModelDataUrl" in problem(with_data(None))
+    assert made(with_data(None, HF_MODEL_ID=FALCON)).deployment == ""
+
+
+def test_a_deployment_is_another_one_when_it_is_made_anew() -> None:
+    def of(**changes: object) -> str:
+        data = with_data()
+        return spec_for(
+            replace(endpoint(), **changes), VARIANT, data, read_image=read_image, aliases=()
+        ).deployment  # fmt: skip
+
+    same = of()
+    assert same and same == of(modified_at=9.0) == of(status=EndpointStatus.CREATING)
+    assert len({same, of(created_at=2.0), of(config="chat-2"), of(name="other")}) == 4
