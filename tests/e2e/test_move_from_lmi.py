@@ -1,0 +1,120 @@
+"""What docs/how-to/move-from-lmi.md prints runs as it is printed, on ports of this test."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import START_TIMEOUT_S, Site, eventually, free_port
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "how-to" / "move-from-lmi.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+COMMANDS = [
+    command.replace("\\\n", " ")
+    for kind, block in BLOCKS
+    if not kind
+    for command in re.split(r"(?<!\\)\n", block.strip())
+]
+SERVERS = {
+    port: command
+    for command in COMMANDS
+    if " serve " in command
+    for port in re.findall(r"--port (\d+)", command)
+}
+CLIENT, HANDLER = (block for kind, block in BLOCKS if kind == "python")
+(PROPERTIES,) = (block for kind, block in BLOCKS if kind == "properties")
+FALCON = {"EndpointName": "falcon"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout's folder with what a reader has put there."""
+    place = tmp_path_factory.mktemp("checkout")
+    (place / ".venv").symlink_to(ROOT / ".venv")
+    for name, text in (("falcon/serving.properties", PROPERTIES), ("greeter/model.py", HANDLER)):
+        (place / name).parent.mkdir()
+        (place / name).write_text(text)
+    return place
+
+
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping") as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def started(command: str, place: Path, port: int) -> Iterator[None]:
+    environ = os.environ | {"HOME": str(place), "NEARSTREAM_HOME": str(place / "home")}
+    # With `env` the shell can become the command, so that terminating it ends that.
+    with subprocess.Popen(f"exec env {command}", shell=True, cwd=place, env=environ) as process:
+
+        def settled() -> bool:
+            return process.poll() is not None or healthy(port)
+
+        try:
+            eventually(settled, command, timeout_s=START_TIMEOUT_S)
+            assert process.poll() is None
+            yield
+        finally:
+            process.terminate()
+
+
+def said(command: str, place: Path) -> str:
+    done = subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize("printed", SERVERS)
+def test_a_server_starts_and_its_calls_are_answered(place: Path, printed: str):
+    port = free_port()
+    for command in COMMANDS:
+        if command.startswith("tar"):
+            assert said(command, place) == ""
+    with started(SERVERS[printed].replace(printed, str(port)), place, port):
+        calls = [command for command in COMMANDS if command.startswith("curl") and f":{printed}/" in command]
+        assert calls
+        for call in calls:
+            answer = said(call.replace(printed, str(port)), place)
+            assert answer
+            assert "error" not in answer.lower() or "# TYPE" in answer, call
+            assert '"type":' not in answer, call
+
+
+def test_every_command_that_is_printed_is_tried():
+    tried = [command for command in COMMANDS if command.startswith(("curl", "tar"))]
+    others = [command for command in COMMANDS if command not in tried and command not in SERVERS.values()]
+    assert (list(SERVERS), others) == (
+        ["3000", "3001", "3002"],
+        [".venv/bin/nearstream up --alias '*=builtin'"],  # which is how `site` is started
+    )
+
+
+def test_the_program_deploys_and_streams(site: Site):
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", CLIENT],
+            env=os.environ | site.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.split()) > 5
+    finally:
+        sagemaker = site.client("sagemaker")
+        sagemaker.delete_endpoint(**FALCON)
+        sagemaker.delete_endpoint_config(EndpointConfigName="falcon")
+        sagemaker.delete_model(ModelName="falcon")
