@@ -57,7 +57,6 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "option.max_loras": ("8", 8),
     "option.chat_template": ("{{ messages }}", "{{ messages }}"),
     "option.enable_stateful_sessions": ("true", True),
-    "option.sessions_path": ("/dev/shm/sessions", Path("/dev/shm/sessions")),
     "option.sessions_expiration": ("3600", 3600),
 }
 

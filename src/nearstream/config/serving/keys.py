@@ -161,7 +161,6 @@ _HEEDED = (
     Key("option.max_loras", whole(1, 1024), "max_loras", since=(0, 27)),
     Key("option.chat_template", TEXT, "chat_template"),
     Key("option.enable_stateful_sessions", SWITCH, "enable_stateful_sessions", since=(0, 33)),
-    Key("option.sessions_path", PATH, "sessions_path", since=(0, 33)),
     Key("option.sessions_expiration", seconds(1, 30 * _DAY_S), "sessions_expiration_s", since=(0, 33)),
 )  # fmt: skip
 _UNHEEDED = (
@@ -173,6 +172,7 @@ _UNHEEDED = (
     Key("option.max_rolling_batch_prefill_tokens", whole(1, 100_000_000),
         fate="long prompts are read in parts, between the tokens of others",
         aliases=("option.max_num_batched_tokens",), variables=("MAX_BATCH_PREFILL_TOKENS",)),
+    Key("option.sessions_path", PATH, fate="sessions are kept in memory; they end with the replica that opened them"),
     *(Key(name, fate=fate) for fate, names in FATES.items() for name in names),
 )  # fmt: skip
 KEYS = (*_HEEDED, *_UNHEEDED)

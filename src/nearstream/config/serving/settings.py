@@ -62,7 +62,6 @@ class ServingSettings:
     max_loras: int = 4
     chat_template: str | None = None
     enable_stateful_sessions: bool = False
-    sessions_path: Path | None = None
     sessions_expiration_s: float = 1200.0
     handler_environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the handler's workers get."""
