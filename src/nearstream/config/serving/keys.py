@@ -172,7 +172,8 @@ _UNHEEDED = (
     Key("option.max_rolling_batch_prefill_tokens", whole(1, 100_000_000),
         fate="long prompts are read in parts, between the tokens of others",
         aliases=("option.max_num_batched_tokens",), variables=("MAX_BATCH_PREFILL_TOKENS",)),
-    Key("option.sessions_path", PATH, fate="sessions are kept in memory; they end with the replica that opened them"),
+    Key("option.sessions_path", PATH,
+        fate="sessions are kept in memory; they end with the replica that opened them"),
     *(Key(name, fate=fate) for fate, names in FATES.items() for name in names),
 )  # fmt: skip
 KEYS = (*_HEEDED, *_UNHEEDED)
