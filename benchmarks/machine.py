@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,12 +30,35 @@ def describe() -> dict[str, str]:
     }
 
 
-def wait_until_quiet(*, at_most_s: float = 60) -> float:
-    """Wait until nothing else keeps the cores busy, or say that something does; percent busy at last."""
-    busy = 100.0
+def wait_until_quiet(*, at_most_s: float = 60) -> None:
+    """Wait until nothing keeps the cores busy; after `at_most_s` say that something does."""
     for _ in range(int(at_most_s / 2)):
-        busy = float(psutil.cpu_percent(2))
+        busy = psutil.cpu_percent(2)
         if busy < QUIET_PERCENT:
-            return busy
+            return
     print(f"this machine does other work as well: its cores are {busy:.0f} % busy", flush=True)
-    return busy
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """CPU seconds that the machine and that the measurement have used by now."""
+
+    at_s: float
+    all_s: float
+    own_s: float
+
+    @classmethod
+    def now(cls, pid: int) -> Load:
+        """`pid` and what it started, and this process, are the measurement."""
+        times, server = psutil.cpu_times(), psutil.Process(pid)
+        own = [each.cpu_times() for each in (psutil.Process(), server, *server.children(recursive=True))]
+        return cls(
+            time.monotonic(),
+            sum(times) - times.idle - getattr(times, "iowait", 0.0),
+            sum(each.user + each.system for each in own),
+        )
+
+    def others_percent(self, later: Load) -> float:
+        """How much of the cores other work had meanwhile."""
+        others_s = (later.all_s - self.all_s) - (later.own_s - self.own_s)
+        return max(100 * others_s / (later.at_s - self.at_s) / (os.cpu_count() or 1), 0.0)

@@ -29,7 +29,7 @@ def short(number: int) -> bytes:
 
 def long(number: int) -> bytes:
     """A stream of LONG tokens in large events: more than the buffers on its way can hold."""
-    messages = [{"role": "user", "content": f"Tell me story {number}."}]
+    messages = [{"role": "user", "content": f"Question {number}: Tell me a story."}]
     asked = {"model": "builtin", "messages": messages, "stream": True, "max_tokens": LONG, "logprobs": True}
     return _post("/v1/chat/completions", {**asked, "temperature": 0, **ENDLESS})
 

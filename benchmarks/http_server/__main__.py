@@ -42,28 +42,35 @@ def figures(calls: list[Call]) -> Figures:
     return dict(zip(FIGURES, (firsts[49], firsts[98], made / wall_s, made), strict=True))
 
 
-def measure(server: Server, calls: int) -> dict[int, Figures]:
-    """Start it, and take its figures at each number of streams after a warm-up at that number."""
+def measure(server: Server, calls: int) -> tuple[dict[int, Figures], float]:
+    """Start it, and take its figures at each number of streams after a warm-up at that number.
+
+    Also, what other work had of the cores meanwhile, in percent.
+    """
     found = {}
-    with running(server) as port:
+    machine.wait_until_quiet()
+    with running(server) as (port, pid):
+        before = machine.Load.now(pid)
         for streams in STREAMS:
             asked = prompts(calls + WARM_UP * streams)
             bodies = [server.body(prompt) for prompt in asked]
             uvloop.run(many(port, bodies[calls:], streams=streams))
             found[streams] = figures(uvloop.run(many(port, bodies[:calls], streams=streams)))
-    return found
+        others = before.others_percent(machine.Load.now(pid))
+    return found, others
 
 
 def run_rounds(count: int, calls: int) -> tuple[Rounds, float]:
-    """Every server in turn, `count` times; and how busy the machine was at most before one was started."""
-    compared, found, busy = servers(), Rounds(), 0.0
+    """Every server in turn, `count` times; and the most that other work had of the cores, in percent."""
+    compared, found, most = servers(), Rounds(), 0.0
     for number in range(count):
         for server in compared if number % 2 == 0 else compared[::-1]:
-            busy = max(busy, machine.wait_until_quiet())
             print(f"round {number + 1} of {count}: {server.name}", flush=True)
-            for streams, one in measure(server, calls).items():
+            measured, others = measure(server, calls)
+            most = max(most, others)
+            for streams, one in measured.items():
                 found.setdefault((server.name, streams), []).append(one)
-    return {(name, streams): found[name, streams] for name in names(found) for streams in STREAMS}, busy
+    return {(name, streams): found[name, streams] for name in names(found) for streams in STREAMS}, most
 
 
 def names(found: Rounds) -> list[str]:
@@ -123,15 +130,16 @@ def main() -> None:
     options.add_argument("--calls", type=int, default=100, help="of each server at each number of streams")
     options.add_argument("--no-record", action="store_true")
     chosen = options.parse_args()
-    found, busy = run_rounds(chosen.rounds, chosen.calls)
+    found, others = run_rounds(chosen.rounds, chosen.calls)
     ratios = compare(found)
     show(found, ratios)
+    print(f"\nother work had at most {others:.0f} % of the cores")
     if not chosen.no_record:
         record = {
             "command": f"python -m benchmarks.http_server --rounds {chosen.rounds} --calls {chosen.calls}",
             "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "machine": machine.describe() | peer.versions(),
-            "others_busy_percent": round(busy),
+            "other_work_percent": round(others),
             "max_new_tokens": MAX_NEW_TOKENS,
             "servers": [
                 {"server": name, "streams": streams, **middle(rounds)}

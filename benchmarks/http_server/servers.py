@@ -53,8 +53,8 @@ def servers() -> tuple[Server, ...]:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[int]:
-    """Start it, wait until it is healthy, give its port; it is gone when the block is left."""
+def running(server: Server) -> Iterator[tuple[int, int]]:
+    """Start it, wait until it is healthy, give its port and process; it is gone when the block is left."""
     port = _free_port()
     command = [*server.words, "--host", "127.0.0.1", "--port", str(port)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}  # noqa: TID251 - the peer is not to ask its hub
@@ -68,7 +68,7 @@ def running(server: Server) -> Iterator[int]:
                 raise SystemExit(
                     f"{server.name} did not start: {log.read()[-2000:].decode(errors='replace')}"
                 )
-            yield port
+            yield port, process.pid
         finally:
             process.terminate()
             try:

@@ -92,7 +92,7 @@ class SlowReader:
 
     def __init__(self, path: Path, number: int) -> None:
         body = {
-            "model": "tgi", "messages": [{"role": "user", "content": f"Tell me story {number}."}],
+            "model": "tgi", "messages": [{"role": "user", "content": f"Question {number}: Tell me a story."}],
             "stream": True, "max_tokens": LONG, "temperature": 0, "logprobs": True, **ENDLESS,
         }  # fmt: skip
         data = json.dumps(body).encode()
