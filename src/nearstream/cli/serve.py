@@ -63,7 +63,7 @@ def serve(
         port = DEFAULT_PORT
     if persona == "lmi":
         _serve_lmi(
-            LmiOptions(model_dir, model, model_id, version, Place(host, port, uds, LMI_GRACE_S)),
+            LmiOptions(model_dir, model, model_id, version, Place(host, port, uds, LMI_GRACE_S), deployment),
             container,
             site,
         )
@@ -83,6 +83,4 @@ def serve(
 
 
 def _serve_lmi(options: LmiOptions, container: ContainerSettings, site: Settings) -> None:
-    uvloop.run(
-        lmi_server(options, container, Home(site.home), environ=own_environment(), aliases=site.aliases)
-    )
+    uvloop.run(lmi_server(options, container, site, environ=own_environment()))

@@ -6,7 +6,7 @@ import logging
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Container, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ import structlog
 from nearstream.compose.model_server import DEFAULT_CONTEXT_TOKENS
 from nearstream.config.serving.read import read_serving
 from nearstream.config.serving.settings import NO_ROLLING_BATCH, ServingSettings
+from nearstream.config.settings import AWS_KEYS
 from nearstream.core.aliases import Aliases, apply_aliases
 from nearstream.core.errors import Unusable
 from nearstream.core.ports import Clock
@@ -56,7 +57,9 @@ log = structlog.get_logger()
 # How many texts one body may hold.
 MAX_INPUTS = 32
 ADAPTERS = "adapters"
+S3 = "s3://"
 OWN_VARIABLES = "NEARSTREAM_"
+S3_VARIABLE = "NEARSTREAM_S3_URL"
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
 # What asks for smaller weights as a checkpoint is loaded; other names are of formats that it has already.
 _WEIGHTS: dict[str | None, WeightFormat] = {
@@ -82,6 +85,8 @@ class Shop:
     metrics: DjlMetrics
     clock: Clock
     """Seconds since the epoch."""
+    fetch: Callable[[str], Awaitable[Path]]
+    """Brings what an s3:// address names."""
     asked: str | None = None
     """The model that the command line names."""
     model_id: str | None = None
@@ -91,12 +96,17 @@ class Shop:
 @asynccontextmanager
 async def open_model(shop: Shop, source: Source) -> AsyncIterator[Served]:
     """Load a model and keep it. Raises Unusable."""
-    directory = await local_folder(source.url, shop.cache) if source.url else None
+    directory = await folder_of(shop, source.url) if source.url else None
     serving = _settings(shop, source, directory)
     own = serving.own_handler
     loading = _built_in(shop, source, serving) if own is None else _handled(shop, source, serving, own)
     async with loading as served:
         yield served
+
+
+async def folder_of(shop: Shop, url: str) -> Path:
+    """Where the model lies that an address names: here, or brought here from S3. Raises Unusable."""
+    return await shop.fetch(url) if url.startswith(S3) else await local_folder(url, shop.cache)
 
 
 def _settings(shop: Shop, source: Source, directory: Path | None) -> ServingSettings:
@@ -139,8 +149,11 @@ async def _handled(shop: Shop, source: Source, serving: ServingSettings, own: st
 
 
 def _containers(environ: Mapping[str, str]) -> dict[str, str]:
-    """What a user's code may see: the container's variables, none of the server's own."""
-    return {name: value for name, value in environ.items() if not name.startswith(OWN_VARIABLES)}
+    """What a user's code may see: the container's variables, none of the server's own, nor its keys."""
+    kept = AWS_KEYS if environ.get(S3_VARIABLE) else ()
+    return {
+        name: value for name, value in environ.items() if not (name.startswith(OWN_VARIABLES) or name in kept)
+    }
 
 
 @asynccontextmanager
@@ -224,8 +237,9 @@ def _sessions(shop: Shop, serving: ServingSettings) -> SessionDesk | None:
 
 
 async def _model(shop: Shop, source: Source, serving: ServingSettings, asked: str | None) -> ModelDirectory:
+    found = _found(shop, serving, asked)
     return await resolve(
-        _found(shop, serving, asked),
+        str(await shop.fetch(found)) if found.startswith(S3) else found,
         cache=shop.cache,
         weights=_WEIGHTS.get(serving.quantize) or _WEIGHTS.get(serving.dtype) or "fp16",
         progress=lambda text: log.info("preparing the model", model=source.name, progress=text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,12 @@ from pathlib import Path
 
 import structlog
 
-from nearstream.compose.lmi_models import Shop, open_model
+from nearstream.compose.lmi_models import Shop, folder_of, open_model
 from nearstream.compose.model_server import traces
 from nearstream.config.container import ContainerSettings
 from nearstream.config.home import Home
 from nearstream.config.serving.read import read_serving
-from nearstream.core.aliases import Aliases
-from nearstream.models.local import local_folder
+from nearstream.config.settings import Settings
 from nearstream.replica.host import Place
 from nearstream.replica.lmi.app import Front
 from nearstream.replica.lmi.management import inferred_name
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 clock = time.time  # noqa: TID251 - registrations and sessions tell the date
 # What SageMaker's containers call the model that they were started with.
 MODEL_NAME = "model"
+MARK_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +42,28 @@ class LmiOptions:
     model_id: str | None
     version: str
     place: Place
+    deployment: str = ""
+    """Servers that are started with one name serve the same data."""
 
 
 async def lmi_server(
-    options: LmiOptions,
-    container: ContainerSettings,
-    home: Home,
-    *,
-    environ: Mapping[str, str],
-    aliases: Aliases,
+    options: LmiOptions, container: ContainerSettings, site: Settings, *, environ: Mapping[str, str]
 ) -> None:
     """Serve until SIGTERM. Raises Unusable for a model, a setting or an address that cannot be used."""
     release, metrics, source = lmi_release(options.version), DjlMetrics(), _at_startup(options)
-    folder = await local_folder(source.url, home.cache) if source.url else None
-    serving, _ = read_serving(folder, environ, version=release.version)
     shop = Shop(
-        release, environ, home.cache, aliases, metrics, clock, asked=options.model, model_id=options.model_id
+        release=release,
+        environ=environ,
+        cache=Home(site.home).cache,
+        aliases=site.aliases,
+        metrics=metrics,
+        clock=clock,
+        fetch=partial(_fetched, options.deployment, site),
+        asked=options.model,
+        model_id=options.model_id,
     )
+    folder = await folder_of(shop, source.url) if source.url else None
+    serving, _ = read_serving(folder, environ, version=release.version)
     front = Front(
         release,
         max_request_bytes=serving.max_request_bytes,
@@ -73,6 +79,13 @@ async def lmi_server(
             on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
             on_ready=lambda: log.info("ready", model=source.name),
         )
+
+
+async def _fetched(deployment: str, site: Settings, url: str) -> Path:
+    from nearstream.compose.model_data import fetched  # noqa: PLC0415 - boto3 takes a while to import
+
+    mark = hashlib.sha256(url.encode()).hexdigest()[:MARK_DIGITS]
+    return await fetched(url, deployment and f"{deployment}-{mark}", site)
 
 
 def _at_startup(options: LmiOptions) -> Source:

@@ -67,7 +67,13 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
             control=control,
             relay=Relay(pool, upstreams, runtime.Site(account)),
             site=runtime.Site(account),
-            view=SiteView(pool, account, settings.url, version("nearstream")),
+            view=SiteView(
+                pool,
+                account,
+                settings.url,
+                version("nearstream"),
+                settings.s3_url or str(home.path / "objects"),
+            ),
             objects=objects,
         )
         controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
