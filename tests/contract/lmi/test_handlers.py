@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from textwrap import dedent
 
@@ -125,6 +126,25 @@ async def test_workers_are_scaled_and_a_dead_one_is_told_of(tmp_path: Path):
             assert response.status == 200  # as DJL: the higher of both is meant
         async with session.put("/models/own?min_worker=no") as response:
             assert response.status == 400
+
+
+async def test_a_registration_fills_in_what_the_models_own_file_leaves_open(tmp_path: Path):
+    folder = write(tmp_path / "own", model__py=HANDLER, serving__properties="batch_size=2\n")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "gztar", folder)
+    async with serving(folder, "0.25.0", tmp_path / "log") as session:
+        numbers = "batch_size=4&max_batch_delay=7&job_queue_size=9&min_worker=2&max_worker=3"
+        async with session.post(f"/models?url={archive}&{numbers}") as response:
+            assert (response.status, await response.json()) == (
+                200,
+                {"status": 'Model "packed" registered.'},
+            )
+        async with session.get("/models/packed") as response:
+            (about,) = (await response.json())[0]["models"]
+        (group,) = about["workerGroups"]
+        assert (about["batchSize"], about["maxBatchDelayMillis"], about["queueSize"]) == (2, 7, 9)
+        assert (group["minWorkers"], group["maxWorkers"]) == (2, 3)
+        async with session.post("/predictions/packed", json={"do": "more"}) as response:
+            assert response.status == 200
 
 
 @pytest.mark.parametrize(
