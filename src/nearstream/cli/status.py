@@ -23,6 +23,7 @@ def status(*, home: HomeOption = None, json: JsonOption = False) -> None:
         print(jsonlib.dumps(document, indent=2))
         return
     print(f"front door  {document['url']}  account {document['account']}  region {document['region']}")
+    print(f"objects     {document['objects']}")
     if not document["endpoints"]:
         print("no endpoints")
     for endpoint in document["endpoints"]:

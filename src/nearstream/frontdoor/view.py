@@ -23,6 +23,8 @@ class SiteView:
     account: Account
     url: str
     version: str
+    objects: str
+    """Where objects lie: a folder, or the URL of another S3."""
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint of that name, or None."""
@@ -50,6 +52,7 @@ class SiteView:
             "account": self.account.id,
             "region": self.account.region,
             "version": self.version,
+            "objects": self.objects,
             "endpoints": [self._endpoint(serving) for serving in self.pool.fleet.endpoints.values()],
         }
 

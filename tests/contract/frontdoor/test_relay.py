@@ -93,7 +93,7 @@ async def stand(folder: Path, talk: Talk) -> AsyncIterator[Stand]:
             control=Control(service.load("sagemaker", {"ListModels"}), {}),
             relay=Relay(pool, upstreams, runtime.Site(account)),
             site=runtime.Site(account),
-            view=SiteView(pool, account, url, "0"),
+            view=SiteView(pool, account, url, "0", "objects"),
         )
         async with (
             listening(door.handle, host="127.0.0.1", port=port, grace_s=0.1),
