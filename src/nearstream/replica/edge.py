@@ -52,6 +52,9 @@ def failures_told(wording: Wording) -> Middleware:
             if "Allow" in error.headers:
                 answer.headers["Allow"] = error.headers["Allow"]
             return answer
+        except web.RequestPayloadError as error:
+            # Its chunks or its content-encoding are not what the headers promise.
+            return refused(wording.plain(web.HTTPBadRequest.status_code, _line(f"bad body: {error}")))
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - the edge
@@ -59,6 +62,10 @@ def failures_told(wording: Wording) -> Middleware:
             return refused(wording.refusal(NearstreamError("internal error")))
 
     return tell
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 async def json_body(request: web.Request) -> bytes:

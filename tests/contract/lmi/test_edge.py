@@ -15,6 +15,7 @@ from tests.contract.lmi.shop import Shop, open_shop, start
 from tests.contract.lmi.test_server import ASK, NO_CACHE, text_of
 from tests.contract.replica.scripted import until
 
+from nearstream.core.rates import Rate
 from nearstream.replica.lmi.inbound import CUSTOM_ATTRIBUTES, Inbound
 from nearstream.replica.lmi.served import Served, Source
 from nearstream.wire.dialects.lmi_terms import Format
@@ -82,6 +83,26 @@ async def test_a_form_that_cannot_be_read_is_told(tmp_path: Path):
         session.post("/invocations", data=b"x", headers=kind) as response,
     ):
         assert (response.status, "form" in (await response.json())["error"]) == (424, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [("Content-Encoding: gzip\r\nContent-Length: 3", "abc"), ("Transfer-Encoding: chunked", "ZZ\r\nabc\r\n")],
+)
+async def test_a_body_that_is_not_what_its_headers_promise_is_a_bad_request(
+    tmp_path: Path, headers: str, body: str
+):
+    rates = {"any": Rate(0, 60.0)}
+    async with open_shop(Shop(tmp_path), *start("m"), error_rates=rates) as session:
+        async with session.get("/ping") as response:
+            port = response.url.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"POST /invocations HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n{body}".encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+        async with session.get("/ping") as response:
+            assert response.status == 200
 
 
 async def test_a_bug_never_shows_its_stack(tmp_path: Path):

@@ -69,6 +69,9 @@ async def test_what_a_client_does_wrong_says_nothing_of_the_server(tmp_path: Pat
         ):
             async with session.post(path, json=body) as response:
                 assert response.status == status
+        form = {"Content-Type": "multipart/form-data"}
+        async with session.post("/invocations", data=b"x", headers=form) as response:
+            assert response.status == 424
         assert await pinged(session) == 200
 
 

@@ -9,6 +9,8 @@ from tests.contract.lmi.shop import Shop, open_shop, start
 from tests.contract.lmi.test_server import ASK, text_of
 from tests.contract.replica.scripted import until
 
+NAMED = "must be printable and without a /. Given:"
+
 
 async def test_a_model_is_registered_listed_described_and_unregistered(tmp_path: Path):
     shop = Shop(tmp_path)
@@ -81,6 +83,8 @@ async def test_what_is_asked_of_the_management_wrongly_is_told(tmp_path: Path):
     async with open_shop(Shop(tmp_path), *start("m")) as session:
         for method, path, status, message in (
             ("POST", "/models", 400, "Parameter url is required."),
+            ("POST", "/models?url=x&model_name=a/b", 400, f"Parameter model_name {NAMED} 'a/b'"),
+            ("POST", "/models?url=x&model_name=a%0Ab", 400, f"Parameter model_name {NAMED} 'a\\nb'"),
             ("POST", "/models?url=x&model_name=m", 409, "Workflow m is already registered."),
             ("GET", "/models?limit=few", 400, "Parameter limit must be a number from 0. Given: 'few'"),
             ("DELETE", "/models/none", 404, "Model or workflow not found: none"),

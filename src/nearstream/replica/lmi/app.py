@@ -153,11 +153,10 @@ def _failures_counted(rates: ErrorRates, handler: Handler) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             response = await handler(request)
-        except web.HTTPException:
-            raise
-        except Exception as error:
-            if not isinstance(error, ConnectionError):
-                _tell(rates.failed("server"))
+        except (web.HTTPException, web.RequestPayloadError, NearstreamError, ConnectionError):
+            raise  # what the client sent, or that it left
+        except Exception:
+            _tell(rates.failed("server"))
             raise
         kind = kind_of(current().cause, response.status)
         if kind is not None:

@@ -92,6 +92,8 @@ def _source(query: Mapping[str, str]) -> Source:
         raise Invalid("Parameter url is required.")
     settings = {key: query[name] for name, key in _SETTINGS.items() if query.get(name)}
     name = query.get("model_name") or inferred_name(url)
+    if not name.isprintable() or "/" in name:
+        raise Invalid(f"Parameter model_name must be printable and without a /. Given: {name[:40]!r}")
     return Source(name, url, query.get("model_version") or None, settings)
 
 
