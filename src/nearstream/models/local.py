@@ -31,8 +31,8 @@ def _path(url: str) -> Path:
         return Path(unquote(address.path))
     if "://" in url:
         raise Unusable(
-            f"{url} is not on this machine; a folder or an archive that is here is wanted. "
-            "What lies in S3 comes as ModelDataUrl of an endpoint's model."
+            f"{url} is not on this machine; "
+            "a folder or an archive that is here, or an s3:// address, is wanted."
         )
     return Path(url)
 

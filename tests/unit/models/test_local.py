@@ -37,9 +37,11 @@ async def test_an_archive_is_unpacked_once_and_anew_when_it_is_another(tmp_path:
     assert len([path for path in (cache / "archives").iterdir() if path.is_dir()]) == 2
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/m.tar.gz", "https://a.example/m.zip", "djl://ai.djl/m"])
+@pytest.mark.parametrize("url", ["https://a.example/m.zip", "djl://ai.djl/m", "file://other/m.zip"])
 async def test_what_lies_elsewhere_is_refused_with_what_to_do(tmp_path: Path, url: str):
-    with pytest.raises(Unusable, match=r"is not on this machine.*ModelDataUrl"):
+    with pytest.raises(
+        Unusable, match="is not on this machine; a folder or an archive that is here, or an s3://"
+    ):
         await local_folder(url, tmp_path)
 
 
