@@ -74,7 +74,7 @@ clean:  ## remove the environment and caches
 	@touch $@
 
 .venv/.runtime: .venv/.uv requirements.lock pyproject.toml
-	@echo "Installing nearstream into .venv (about 400 MB) …"
+	@echo "Installing nearstream into .venv (about 500 MB) …"
 	@$(BIN)/uv pip install -q --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install -q --no-deps -e .
 	@touch $@

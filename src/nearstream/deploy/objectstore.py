@@ -32,6 +32,8 @@ POLL_S = 0.1
 # Out-of-order parts of multipart uploads: what rclone may hold of one, and of all.
 BUFFER_ONE = "128Mi"
 BUFFER_ALL = "256Mi"
+# It forgets an object's ETag with its folder, and reads the whole object to know it again.
+KNOWN_FOR = "100000h"
 # How rclone names what is being uploaded.
 HALF = ".rclone_temp_"
 
@@ -115,7 +117,7 @@ class ObjectStore:
         _remove(Path(self.socket))  # one that a killed store left behind would keep this one from listening
         command = [
             str(program), "serve", "s3", "--addr", f"unix://{self.socket}", "--config", "",
-            "--max-header-bytes", "65536", "--dir-cache-time", "5s",
+            "--max-header-bytes", "65536", "--dir-cache-time", KNOWN_FOR,
             "--multipart-streaming-buffer-limit", BUFFER_ONE,
             "--multipart-streaming-buffer-total", BUFFER_ALL,
             str(self.data),

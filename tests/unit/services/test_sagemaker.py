@@ -57,6 +57,27 @@ async def test_a_model_is_described_as_it_was_created(cloud):
     assert dict(stored.containers[0].environment)["HF_MODEL_ID"] == "gpt2"
 
 
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        ({"ModelDataUrl": "s3://b/m.tar.gz"}, "s3://b/m.tar.gz"),
+        ({"ModelDataSource": {"S3DataSource": {
+            "S3Uri": "s3://b/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}}}, "s3://b/m/"),
+        ({"ModelDataSource": {"S3DataSource": {
+            "S3Uri": "", "S3DataType": "S3Prefix", "CompressionType": "None"}}}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+async def test_model_data_is_named_in_either_form_or_not_at_all(cloud, members, found):
+    await cloud.call(
+        "create_model",
+        ModelName="Data",
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/r",
+        PrimaryContainer={"Image": TGI, **members},
+    )
+    assert (await cloud.store.get(Model, "Data")).containers[0].model_data_url == found
+
+
 async def test_an_endpoint_is_created_runs_and_goes(cloud):
     created = await cloud.make_endpoint()
     assert created["EndpointArn"] == ARN + "endpoint/chat"

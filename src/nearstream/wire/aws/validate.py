@@ -20,6 +20,9 @@ from nearstream.wire.aws.service import Value
 LENIENT: Final = frozenset({"ProductionVariantInstanceType", "ProductionVariantAcceleratorType", "RoleArn"})
 """Shapes whose constraints name what only AWS has; newer values must pass."""
 
+_MAY_BE_EMPTY: Final = frozenset({"S3ModelUri", "Url"})
+"""Shapes of which SageMaker's own SDK sends an empty string for none."""
+
 _PATTERN_LIMIT: Final = 16_384
 """Longer strings are held to their length alone: a pattern could take too long over them."""
 
@@ -181,7 +184,7 @@ def _show(value: object) -> str:
 
 def _constraints(shape: Shape, value: Value, lenient: frozenset[str]) -> Iterator[str]:
     """The constraints of the shape itself that `value` breaks."""
-    if shape.name in lenient:
+    if shape.name in lenient or (value == "" and shape.name in _MAY_BE_EMPTY):
         return
     for text, holds in _rules(shape):
         if not holds(value):
