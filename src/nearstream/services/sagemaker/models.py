@@ -78,7 +78,7 @@ def _container(definition: Document) -> Container:
     return Container(
         image=definition["Image"],
         environment=tuple(definition.get("Environment", {}).items()),
-        model_data_url=definition.get("ModelDataUrl") or source.get("S3Uri"),
+        model_data_url=definition.get("ModelDataUrl") or source.get("S3Uri") or None,
         hostname=definition.get("ContainerHostname"),
         document=msgspec.json.encode(definition).decode(),
     )
