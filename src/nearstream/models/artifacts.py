@@ -83,7 +83,9 @@ class _Fetch:
     def run(self, pin: str) -> Path:
         if not pin:
             return self._unpacked(self._bucket().find())
-        file = self.places.pins / f"{pin}.json"
+        # One deployment may need several: an archive of settings, and the weights that these name.
+        said = hashlib.sha256(f"{pin}\n{self.url}".encode()).hexdigest()
+        file = self.places.pins / f"{said[:_KEY_DIGITS]}.json"
         with self._locked(file.with_suffix(".lock")):
             return self._pinned(file)
 

@@ -155,6 +155,15 @@ async def test_a_store_that_does_not_answer_is_worth_another_try(shelf: Shelf) -
     assert not isinstance(error.value, Unfit)
 
 
+async def test_keys_that_are_not_given_are_those_of_the_environment(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS.secret_key)
+    elsewhere = replace(shelf, access=Access(shelf.access.url, KEYS.region))
+    assert files(await elsewhere.get(shelf.put("by-env/x", b"1"))) == {"x": b"1"}
+
+
 async def test_what_was_fetched_is_not_fetched_again(shelf: Shelf) -> None:
     url, told = shelf.put("again.tar.gz", tarred(a=b"1")), []
     first = await shelf.get(url, progress=told.append)
@@ -177,6 +186,7 @@ async def test_a_deployment_keeps_what_it_was_made_of(shelf: Shelf) -> None:
     shelf.put("pinned.tar.gz", tarred(a=b"new"))
     assert await shelf.get(url, pin="made-of") == first and files(first) == {"a": b"old"}
     assert files(await shelf.get(url, pin="another")) == {"a": b"new"}
+    assert files(await shelf.get(shelf.put("more/x", b"2"), pin="made-of")) == {"x": b"2"}
     shelf.client.delete_object(Bucket=BUCKET, Key="pinned.tar.gz")
     nowhere = replace(shelf, access=replace(shelf.access, url="http://127.0.0.1:1"))
     assert await nowhere.get(url, pin="made-of") == first

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.e2e.conftest import Site, alive, eventually, nearstream
 
 from nearstream.models.builtin import builtin_path
@@ -165,6 +166,26 @@ def test_a_replica_comes_back_with_what_was_deployed_or_not_at_all(site: Site) -
             if each["state"] == "Ready":
                 os.kill(each["pid"], signal.SIGKILL)
         assert "has changed since it was deployed" in becomes(site, name, "Failed")
+
+
+def test_a_site_with_another_s3_takes_its_models_there(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = put(site, "elsewhere/model.tar.gz", archive(serving__properties=b"option.model_id=a/b\n"))
+    keys = site.environment()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, keys[name])
+    there = keys["AWS_ENDPOINT_URL"]
+    other = Site(tmp_path / "home", options=("--s3-url", there, "--alias", "*=builtin"))
+    try:
+        other.start()
+        assert not (other.home / "objects").exists() and other.status()["objects"] == there
+        with pytest.raises(ClientError, match=f"they lie at {there}"):
+            other.client("s3").list_buckets()
+        with deployed(other, "from-there", url, "lmi"):
+            becomes(other, "from-there", "InService")
+    finally:
+        other.stop()
 
 
 def test_a_store_that_dies_is_started_again_and_goes_with_its_site(own_site: Site) -> None:
