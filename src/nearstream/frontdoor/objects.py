@@ -84,19 +84,21 @@ class Objects:
             if isinstance(self._store, Elsewhere):
                 raise _elsewhere(call, self._store.url)
             s3.check_kind(call)
-            self._verifier.verify(call, now=self._clock())
+            region = self._verifier.verify(call, now=self._clock()).region
             if request.method == "PUT":
                 _check_space(self._store.data, request.content_length or 0)
             bucket = s3.bucket_of(call, self._hosts)
             if bucket is not None:
                 call = s3.path_style(call, bucket, self._lookup)
-            return await self._relay(self._store, request, call)
+            return await self._relay(self._store, request, call, region)
         except AwsError as error:
             answer = s3.failure(error, resource=call.path, request_id=request_id)
             body = b"" if request.method == "HEAD" else answer.body
             return _closing(request, web.Response(status=answer.status, headers=answer.headers, body=body))
 
-    async def _relay(self, store: Store, request: web.BaseRequest, call: RawRequest) -> web.StreamResponse:
+    async def _relay(
+        self, store: Store, request: web.BaseRequest, call: RawRequest, region: str
+    ) -> web.StreamResponse:
         """Raises AwsError before the first byte; after it a failure cuts the answer short, which tells it."""
         body, response = _Body(request, s3.signed_hash(call)), None
         try:
@@ -108,6 +110,9 @@ class Objects:
                 await way.answered()
                 if way.head.status >= _SERVER_ERROR and request.method in ("PUT", "POST"):
                     _check_space(store.data, 0)
+                if s3.is_made_again(call, way.head.status):
+                    answer = s3.made_again(call, region)
+                    return _closing(request, web.Response(status=answer.status, headers=answer.headers))
                 response = _closing(request, _begun(way))
                 await response.prepare(request)
                 async for piece in way.pieces(head_only=request.method == "HEAD"):

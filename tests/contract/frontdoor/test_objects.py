@@ -88,6 +88,12 @@ def test_buckets_are_made_found_and_listed(place: Place, client: Any) -> None:
     client.head_bucket(Bucket="made-here", ExpectedBucketOwner=KEYS.account)
     names = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
     assert {"made-here", "made-there", BUCKET} <= names
+    client.create_bucket(Bucket="made-here")
+    elsewhere = place.client(region_name="eu-west-1")
+    with pytest.raises(elsewhere.exceptions.BucketAlreadyOwnedByYou):
+        elsewhere.create_bucket(
+            Bucket="made-there", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
     client.delete_bucket(Bucket="made-here")
     with pytest.raises(ClientError) as error:
         client.head_bucket(Bucket="made-here")

@@ -26,6 +26,7 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CHUNKS_SIGNED: Final = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 _OK: Final = 200
 _PARTIAL: Final = 206
+_CONFLICT: Final = 409
 _ECHOED: Final = ("x-amz-content-sha256", "x-amz-date", "x-amz-sdk-checksum-algorithm", "x-amz-trailer")
 _CONDITIONS: Final = ("if-match", "if-none-match")
 
@@ -137,6 +138,24 @@ def path_style(request: RawRequest, bucket: str, lookup: Lookup) -> RawRequest:
     ]
     query = request.query.replace(claimed.signature, signature) if presigned else request.query
     return replace(request, path=path, query=query, headers=swapped)
+
+
+def is_made_again(request: RawRequest, status: int) -> bool:
+    """Whether the answer to a call says that the bucket it makes is there already."""
+    return (
+        request.method == "PUT"
+        and not request.query
+        and "/" not in request.path.strip("/")
+        and status == _CONFLICT
+    )
+
+
+def made_again(request: RawRequest, region: str) -> Answer:
+    """What an owner is told who makes a bucket again: in the oldest region, "made". Raises AwsError."""
+    if region != "us-east-1":
+        message = "Your previous request to create the named bucket succeeded and you already own it."
+        raise AwsError("BucketAlreadyOwnedByYou", message, 409)
+    return Answer(_OK, {"Location": request.path})
 
 
 def answer_head(status: int, headers: Iterable[tuple[str, str]]) -> tuple[int, list[tuple[str, str]]]:
