@@ -8,7 +8,7 @@ import signal
 import time
 
 from nearstream.cli.options import HomeOption, site
-from nearstream.compose.site import stop_replicas
+from nearstream.compose.site import stop_left
 from nearstream.core.errors import Unusable
 from nearstream.telemetry import logs
 
@@ -30,9 +30,9 @@ def down(*, home: HomeOption = None) -> None:
                     f"The front door (process {running.pid}) did not end within {STOP_TIMEOUT_S:.0f} s."
                 )
             time.sleep(POLL_S)
-    # A front door that was killed leaves its replicas running for the next one; here there is none.
-    left = asyncio.run(stop_replicas(place)) if place.path.exists() else 0
+    # A front door that was killed leaves replicas and store running for the next one; here there is none.
+    left = asyncio.run(stop_left(place)) if place.path.exists() else 0
     if running is None and not left:
         print(f"Nothing runs on {place.path}.")
     else:
-        print("Stopped." if running else f"Stopped {left} replica(s) that a front door had left running.")
+        print("Stopped." if running else f"Stopped {left} process(es) that a front door had left running.")

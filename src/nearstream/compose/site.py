@@ -138,10 +138,10 @@ def read_image(uri: str) -> tuple[Persona, str]:
     return read.persona, read.version
 
 
-async def stop_replicas(home: Home) -> int:
-    """End every replica that a home's front door left behind, and its object store; how many replicas."""
-    await end_left_in(home.path)
+async def stop_left(home: Home) -> int:
+    """End what a home's front door left behind, replicas and its object store; how many processes."""
+    store = await end_left_in(home.path)
     async with LocalDeployer(home.path, environment={}, clock=clock) as deployer:
         left = len(await deployer.observe())
         await deployer.stop_all(grace_s=STOP_GRACE_S)
-    return left
+    return left + store
