@@ -77,7 +77,7 @@ async def test_langchain_takes_stop_strings_off_by_itself(talk):
     assert await talk(("langchain", "endpoint"), "stops") == {"came": "hello 😀 "}
 
 
-@pytest.mark.parametrize("do", ["whole", "stream"])
+@pytest.mark.parametrize("do", ["whole", "stream", "documented"])
 async def test_langchains_own_options_are_honoured_by_the_built_in_engine(talk, do: str):
     """typical_p of 0.95 among them, which langchain sends unasked."""
     async with serving_builtin() as url:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nearstream.core.errors import Unsupported
@@ -40,6 +42,7 @@ def test_typical_p_is_taken_with_a_top_k_or_a_top_p_and_told():
     refuse_unsupported(Sampling(do_sample=True, typical_p=0.95, top_k=256, temperature=3.0), grammar=True)
     wanted = Sampling(do_sample=True, typical_p=0.95, top_p=0.95, temperature=0.8)
     refuse_unsupported(wanted, grammar=True)
+    refuse_unsupported(replace(wanted, top_k=10, repetition_penalty=1.03), grammar=True)
     assert options_of(wanted, max_new_tokens=1, seed=0).typical_p == 0.95
     assert options_of(Sampling(), max_new_tokens=1, seed=0).typical_p == 1.0
 
@@ -50,18 +53,18 @@ def test_typical_p_is_taken_with_a_top_k_or_a_top_p_and_told():
         ({"top_k": None}, "give it a top_k of at most 256"),
         ({"top_k": 257}, "give it a top_k of at most 256"),
         ({"top_k": None, "top_p": 0.9, "temperature": 1.1}, "or a top_p and a temperature of at most 1"),
+        ({"top_k": None, "top_p": 0.9}, "beside a repetition_penalty give it a top_k of at most 256"),
         ({"do_sample": False}, "give it a top_k of at most 256"),
-        ({"repetition_penalty": 1.03}, "not beside penalties"),
-        ({"frequency_penalty": 0.1}, "not beside penalties"),
-        ({"presence_penalty": -0.1}, "not beside penalties"),
-        ({"grammar": Grammar("regex", "a")}, "not beside penalties, a grammar"),
-        ({"adapter": "law"}, "not beside penalties, a grammar or an adapter"),
+        ({"frequency_penalty": 0.1}, "not beside frequency_penalty, presence_penalty"),
+        ({"presence_penalty": -0.1}, "not beside frequency_penalty, presence_penalty"),
+        ({"grammar": Grammar("regex", "a")}, "not beside frequency_penalty, presence_penalty, a grammar"),
+        ({"adapter": "law"}, "not beside frequency_penalty, presence_penalty, a grammar or an adapter"),
     ],
 )
 def test_typical_p_is_refused_where_the_candidates_would_not_be_the_right_ones(
     changes: dict[str, object], hint: str
 ):
-    asked = {"do_sample": True, "typical_p": 0.95, "top_k": 10, "repetition_penalty": 1.0} | changes
+    asked = {"do_sample": True, "typical_p": 0.95, "top_k": 10, "repetition_penalty": 1.03} | changes
     with pytest.raises(Unsupported, match=hint) as refused:
         refuse_unsupported(Sampling(**asked), grammar=True)
     assert refused.value.option == "typical_p"

@@ -7,40 +7,14 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.contract.engines.warped import ROUNDING, warped
 
 from nearstream.engines.openvino.frames import Options
 from nearstream.engines.openvino.typical import chosen, wider
 
 MODEL = {7: 0.4, 3: 0.3, 5: 0.15, 9: 0.1, 1: 0.05}
 """A model's five likeliest tokens; it is almost sure that it is one of these."""
-ROUNDING = 1e-9
 LOGPROBS = {token: math.log(share) for token, share in MODEL.items()}
-
-
-def warped(logprobs: dict[int, float], options: Options) -> dict[int, float]:
-    """What may be drawn and how likely: TemperatureLogitsWarper, TopPLogitsWarper, TypicalLogitsWarper."""
-    scores = {token: logprob / options.temperature for token, logprob in logprobs.items()}
-    rising = sorted(scores, key=lambda token: (scores[token], -token))
-    shares, below = softmax(scores), 0.0
-    for token in rising[:-1]:
-        below += shares[token]
-        if below <= 1 - options.top_p:
-            del scores[token]
-    shares = softmax(scores)
-    entropy = -sum(share * math.log(share) for share in shares.values() if share)
-    shift = {token: abs(-math.log(share) - entropy) if share else math.inf for token, share in shares.items()}
-    nearest, sum_so_far, last = sorted(shares, key=lambda token: shift[token]), 0.0, 0
-    for token in nearest:
-        sum_so_far += shares[token]
-        last += sum_so_far < options.typical_p
-    limit = shift[nearest[min(last, len(nearest) - 1)]] + ROUNDING
-    return softmax({token: scores[token] for token in nearest if shift[token] <= limit})
-
-
-def softmax(scores: dict[int, float]) -> dict[int, float]:
-    highest = max(scores.values())
-    weights = {token: math.exp(score - highest) for token, score in scores.items()}
-    return {token: weight / sum(weights.values()) for token, weight in weights.items()}
 
 
 def drawn(logprobs: dict[int, float], options: Options, *, times: int) -> list[int]:
@@ -111,6 +85,22 @@ def test_few_tokens_do_where_they_surely_hold_the_nucleus():
     assert chosen(seen, replace(options, top_p=1.0, top_k=4), position=0, vocabulary=104) in seen
 
 
+LOGITS = st.lists(st.integers(-20, 20), min_size=1, max_size=12, unique=True)
+
+
+@given(LOGITS, st.integers(-9, 9), st.floats(0.1, 3), st.integers(0, 2**64 - 1))
+@settings(deadline=None)
+def test_of_the_whole_top_k_proportions_are_enough(
+    logits: list[int], missing: int, temperature: float, seed: int
+):
+    few = len(logits)
+    options = Options(1, temperature=temperature, top_p=0.95, top_k=few, typical_p=0.9, seed=seed)
+    told, lacking = dict(enumerate(logits)), {n: logit - missing for n, logit in enumerate(logits)}
+    found = chosen(lacking, options, position=0, vocabulary=9999)
+    loose = replace(options, top_p=0.95 + ROUNDING, typical_p=0.9 + ROUNDING)
+    assert found in warped(told, loose)
+
+
 def test_a_temperature_near_zero_takes_the_likeliest():
     options = Options(1, temperature=1e-4, top_p=0.95, typical_p=0.95)
     assert chosen(LOGPROBS, options, position=0, vocabulary=10_000) == 7
@@ -120,4 +110,6 @@ def test_a_search_is_as_wide_as_it_has_to_be():
     assert [wider(Options(1, top_p=0.9), width) for width in (0, 32, 256, 2048)] == [32, 256, 2048, None]
     assert [wider(Options(1, top_p=0.9, top_k=40), width) for width in (0, 32, 40)] == [32, 40, None]
     assert [wider(Options(1, top_k=40), width) for width in (0, 40)] == [40, None]
+    penalised = Options(1, top_p=0.9, top_k=40, repetition_penalty=1.03)
+    assert [wider(penalised, width) for width in (0, 40)] == [40, None]
     assert [wider(Options(1, top_p=0.9, top_k=3), width) for width in (0, 3)] == [3, None]

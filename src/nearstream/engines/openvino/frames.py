@@ -53,7 +53,8 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     json_schema: str | None = None
     regex: str | None = None
     typical_p: float = 1.0
-    """Below 1 only with a `top_k` or a `top_p`, and with neither penalties nor a grammar."""
+    """Below 1 only with a `top_k` or a `top_p`; with no grammar, and of penalties
+    the first alone, with a `top_k`."""
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag=1):

@@ -19,8 +19,13 @@ _REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
     ),
     (
         "typical_p",
-        lambda s: _typical(s) and (_penalised(s) or s.grammar is not None or s.adapter is not None),
-        "not beside penalties, a grammar or an adapter; use top_p",
+        lambda s: _typical(s) and _penalised(s) and not _few(s),
+        f"beside a repetition_penalty give it a top_k of at most {MOST_TOP_K}",
+    ),
+    (
+        "typical_p",
+        lambda s: _typical(s) and (_counted(s) or s.grammar is not None or s.adapter is not None),
+        "not beside frequency_penalty, presence_penalty, a grammar or an adapter; use top_p",
     ),
     ("top_n_tokens", lambda s: s.top_n_tokens > 1, "it computes the log-probability of one token only"),
     (
@@ -73,12 +78,20 @@ def _typical(sampling: Sampling) -> bool:
 def _few_candidates(sampling: Sampling) -> bool:
     """Whether the tokens to choose from can be found by a search; see `typical`."""
     nucleus = _or(sampling.top_p, 1.0) < 1 and _or(sampling.temperature, 1.0) <= 1
-    return sampling.do_sample and (nucleus or 0 < (sampling.top_k or 0) <= MOST_TOP_K)
+    return sampling.do_sample and (nucleus or _few(sampling))
+
+
+def _few(sampling: Sampling) -> bool:
+    return 0 < (sampling.top_k or 0) <= MOST_TOP_K
 
 
 def _penalised(sampling: Sampling) -> bool:
-    penalties = sampling.frequency_penalty, sampling.presence_penalty
-    return sampling.repetition_penalty not in {None, 1.0} or any(value for value in penalties)
+    return _or(sampling.repetition_penalty, 1.0) != 1
+
+
+def _counted(sampling: Sampling) -> bool:
+    """Whether a penalty counts the tokens made: OpenVINO loses count where it makes one at a time."""
+    return any((sampling.frequency_penalty, sampling.presence_penalty))
 
 
 def _or(value: float | None, default: float) -> float:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,13 +28,13 @@ from nearstream.engines.openvino.frames import (
     Submit,
 )
 from nearstream.engines.openvino.json_grammar import bounded_grammar
-from nearstream.engines.openvino.recovery import Request, split_after_fault
+from nearstream.engines.openvino.recovery import Request, reason_of, split_after_fault
+from nearstream.engines.openvino.search import Draw, Search
 from nearstream.engines.openvino.typical import (
     SEARCH_TEMPERATURE,
     UNKNOWN_VOCABULARY,
     chosen,
     draws,
-    wider,
 )
 from nearstream.wire.framing import safetensors
 
@@ -45,6 +47,7 @@ _WARM_UP_ID = 0
 _SETTLE_S = 0.5
 _SETTLE_POLL_S = 0.002
 _UNUSABLE_KEPT = 256
+_NO_ROOM = "the KV cache has no room left for this request"
 
 
 def load(wanted: Load) -> tuple[Batch, Loaded]:
@@ -136,13 +139,23 @@ class Handle(Protocol):
     def cancel(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """OpenVINO at work on a request; for a search also what it finds for it."""
+
+    request: Request
+    handle: Handle
+    draw: Draw | None
+
+
 class Batch:
     """The requests that generate together."""
 
     def __init__(self, pipeline: genai.ContinuousBatchingPipeline, *, vocab_size: int | None) -> None:
         self._pipeline = pipeline
         self._vocab_size = vocab_size
-        self._handles: dict[int, tuple[Request, Handle]] = {}
+        self._vocabulary = vocab_size or UNKNOWN_VOCABULARY
+        self._runs: dict[int, tuple[Run, ...]] = {}
         self._advances: list[Advance] = []
         self._failures: list[Failure] = []
         self._suspects: deque[Request] = deque()
@@ -153,7 +166,7 @@ class Batch:
     def busy(self) -> bool:
         """Whether a step has something to do or to tell."""
         told = self._advances or self._failures
-        return bool(self._handles or self._suspects or told or self._pipeline.has_non_finished_requests())
+        return bool(self._runs or self._suspects or told or self._pipeline.has_non_finished_requests())
 
     def wear(self, adapter: genai.Adapter) -> None:
         """Answer with `adapter` from now on, and generate a token with it. Only while no request is held.
@@ -184,9 +197,10 @@ class Batch:
 
     def cancel(self, request_id: int) -> None:
         """Drop a request; the next step frees what it holds."""
-        held = self._handles.pop(request_id, None)
-        if held is not None:
-            held[1].cancel()
+        runs = self._runs.pop(request_id, None)
+        if runs is not None:
+            for run in runs:
+                run.handle.cancel()
         elif (suspect := next((s for s in self._suspects if s.id == request_id), None)) is not None:
             self._suspects.remove(suspect)
         else:
@@ -195,22 +209,28 @@ class Batch:
 
     def step(self) -> Stepped:
         """Run the model once over the batch; what advanced, ended or failed since the last step."""
-        if self._suspects and not any(request.suspect for request, _ in self._handles.values()):
+        if self._suspects and not any(runs[0].request.suspect for runs in self._runs.values()):
             self._add(self._suspects.popleft())
         try:
             self._pipeline.step()
         except RuntimeError as error:
             self._recover(reason_of(error))
-        for request, handle in tuple(self._handles.values()):
-            self._read(request, handle)
+        self._read_all()
         stepped = Stepped(self._advances, self._failures)
         self._advances, self._failures = [], []
         return stepped
 
+    def _read_all(self) -> None:
+        for runs in tuple(self._runs.values()):
+            request = runs[0].request
+            if request.search is None:
+                self._read(request, runs[0].handle)
+            elif all(run.handle.can_read() for run in runs):
+                self._read_candidates(request, request.search, runs)
+            elif any(run.handle.get_status() == genai.GenerationStatus.IGNORED for run in runs):
+                self._fail(request, "overloaded", _NO_ROOM)
+
     def _read(self, request: Request, handle: Handle) -> None:
-        if request.width is not None:
-            self._read_candidates(request, request.width, handle)
-            return
         ending: Ending | None = None
         while handle.can_read():
             for output in handle.read().values():
@@ -226,62 +246,60 @@ class Batch:
                         Advance(request.id, tuple(ids[told:]), tuple(logprobs[told:]), ending)
                     )
         if ending is not None:
-            del self._handles[request.id]
+            del self._runs[request.id]
         elif handle.get_status() == genai.GenerationStatus.IGNORED:
-            self._fail(request, "overloaded", "the KV cache has no room left for this request")
+            self._fail(request, "overloaded", _NO_ROOM)
 
-    def _read_candidates(self, request: Request, width: int, handle: Handle) -> None:
+    def _read_candidates(self, request: Request, search: Search, runs: Sequence[Run]) -> None:
         """Choose the next token of a request that goes one at a time, and send it on its way again."""
-        if not handle.can_read():
-            if handle.get_status() == genai.GenerationStatus.IGNORED:
-                self._fail(request, "overloaded", "the KV cache has no room left for this request")
-            return
-        found, known = request.candidates, len(request.candidates)
-        for output in handle.read().values():
-            found[output.generated_ids[0]] = output.generated_log_probs[0]
-        vocabulary = self._vocab_size or UNKNOWN_VOCABULARY
-        if known < len(found) < min(width, vocabulary):
+        told = [(run.draw, _drawn(run.handle)) for run in runs if run.draw is not None]
+        if search.read(told) and search.unfinished(self._vocabulary):
             self._add(request)
             return
-        token = chosen(found, request.options, position=request.made, vocabulary=vocabulary)
-        request.width, request.candidates = wider(request.options, width if token is None else 0), {}
+        options, width = request.options, search.width or 0
+        token = chosen(search.candidates, options, position=request.made, vocabulary=self._vocabulary)
         if token is not None:
             request.take([token])
-            self._advances.append(Advance(request.id, (token,), (found[token],), request.ending))
-        elif request.width is None:
+            self._advances.append(Advance(request.id, (token,), (search.logprob(token),), request.ending))
+        search.begin(after=width if token is None else 0)
+        if search.width is None:
             self._fail(
                 request, "failed", f"typical_p: more than {width} tokens could be chosen; give a top_k"
             )
             return
-        del self._handles[request.id]
+        del self._runs[request.id]
         if token is None or request.ending is None:
             self._add(request)
 
     def _fail(self, request: Request, kind: FailureKind, message: str) -> None:
-        del self._handles[request.id]
+        del self._runs[request.id]
         self._failures.append(Failure(request.id, kind, message))
 
     def _add(self, request: Request) -> None:
-        """Hand a request to the pipeline under a run number of its own: OpenVINO breaks on one used twice."""
+        """Hand a request to the pipeline, once or as often as its search needs."""
+        draws = [None] if request.search is None else request.search.unfinished(self._vocabulary)
+        self._runs[request.id] = tuple(self._run(request, draw) for draw in draws)
+
+    def _run(self, request: Request, draw: Draw | None) -> Run:
+        """Under a run number of its own: OpenVINO breaks on one used twice."""
         self._last_run += 1
         tokens, options = request.next_run()
         tensor = openvino.Tensor(tokens.reshape(1, -1))
-        if request.width is None:
+        if request.search is None or draw is None:
             config = _config(options)
         else:
-            config = _search_config(request.width, seed=self._last_run)
-        handle = self._pipeline.add_request(self._last_run, tensor, config)
-        self._handles[request.id] = (request, handle)
+            config = _search_config(options, draw, width=request.search.width or 0, seed=self._last_run)
+        return Run(request, self._pipeline.add_request(self._last_run, tensor, config), draw)
 
     def _recover(self, reason: str) -> None:
         """Go on after a step that raised. OpenVINO cannot, so all is dropped and the rest added again."""
         self._settle()
-        for request, handle in tuple(self._handles.values()):
-            self._read(request, handle)
-        for _, handle in self._handles.values():
-            handle.cancel()
-        split = split_after_fault([request for request, _ in self._handles.values()], reason)
-        self._handles.clear()
+        self._read_all()
+        for runs in self._runs.values():
+            for run in runs:
+                run.handle.cancel()
+        split = split_after_fault([runs[0].request for runs in self._runs.values()], reason)
+        self._runs.clear()
         if split.blamed is not None:
             self._unusable[split.blamed.grammar] = reason
             if len(self._unusable) > _UNUSABLE_KEPT:
@@ -298,7 +316,7 @@ class Batch:
         A step that raises leaves them at work on the other requests, and freeing those meanwhile crashes.
         They are done when each request that was generating has its token.
         """
-        sampled = [handle for request, handle in self._handles.values() if request.begun]
+        sampled = [run.handle for runs in self._runs.values() for run in runs if run.request.begun]
         deadline = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline and not all(handle.can_read() for handle in sampled):
             time.sleep(_SETTLE_POLL_S)
@@ -327,12 +345,17 @@ _ENDINGS: dict[int, Ending] = {
 }
 
 
-def _search_config(width: int, *, seed: int) -> genai.GenerationConfig:
+def _drawn(handle: Handle) -> Iterator[tuple[int, float]]:
+    return ((output.generated_ids[0], output.generated_log_probs[0]) for output in handle.read().values())
+
+
+def _search_config(options: Options, draw: Draw, *, width: int, seed: int) -> genai.GenerationConfig:
     """One token, drawn so often that the `width` likeliest are all told; see `typical`."""
     config = genai.GenerationConfig()
     config.max_new_tokens = 1
-    config.logprobs = 1
+    config.logprobs = int(draw.logprobs)
     config.ignore_eos = True
+    config.repetition_penalty = options.repetition_penalty
     config.do_sample = True
     config.temperature = SEARCH_TEMPERATURE
     config.top_k = width
@@ -374,13 +397,3 @@ def _held_to(json_schema: str) -> genai.StructuredOutputConfig:
     if grammar is None:
         return genai.StructuredOutputConfig(json_schema=json_schema)
     return genai.StructuredOutputConfig(grammar=grammar)
-
-
-def reason_of(error: Exception) -> str:
-    """What an OpenVINO error says, without the source lines of its build."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(("Check ", "Exception from "))] or lines
-    text = said[-1] if said else type(error).__name__
-    if text.startswith("[") and "] /" in text:
-        text = text.split(": ", 1)[-1]
-    return text

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from nearstream.engines.openvino.frames import Ending, Failure, Options
-from nearstream.engines.openvino.typical import wider
+from nearstream.engines.openvino.search import Search
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Request:
     """One request and the tokens made for it so far."""
 
-    __slots__ = ("_again", "_made", "_prompt", "candidates", "id", "options", "width")
+    __slots__ = ("_again", "_made", "_prompt", "id", "options", "search")
 
     def __init__(self, request_id: int, prompt: npt.NDArray[np.int64], options: Options) -> None:
         self.id = request_id
@@ -32,10 +32,8 @@ class Request:
         self._made: list[int] = []
         self._again = 0
         """Of the tokens made, how many a second run has yet to make again."""
-        self.width: int | None = wider(options) if options.typical_p < 1 else None
-        """How many candidates for its next token to search for; None where OpenVINO chooses itself."""
-        self.candidates: dict[int, float] = {}
-        """Those found so far, with their log-probabilities."""
+        self.search = Search(options) if options.typical_p < 1 else None
+        """For its next token; None where OpenVINO chooses itself."""
 
     def take(self, token_ids: Sequence[int]) -> int:
         """Count tokens that OpenVINO made; how many of the first were told before.
@@ -122,3 +120,13 @@ def split_after_fault(requests: Iterable[Request], reason: str) -> Split:
     blamed = suspects[0]
     failure = Failure(blamed.id, "invalid", f"the grammar cannot be used: {reason}")
     return Split(innocent, (), (failure,), blamed)
+
+
+def reason_of(error: Exception) -> str:
+    """What an OpenVINO error says, without the source lines of its build."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("Check ", "Exception from "))] or lines
+    text = said[-1] if said else type(error).__name__
+    if text.startswith("[") and "] /" in text:
+        text = text.split(": ", 1)[-1]
+    return text

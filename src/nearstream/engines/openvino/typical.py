@@ -4,7 +4,11 @@ OpenVINO GenAI samples by top_k and top_p alone and lets nobody into its sampler
 own log-probability of each token it draws, and draws often for the price of once. So the likeliest tokens are
 found out: drawn from so many with a top_k, at a temperature that makes them about equally likely, until each
 has come up. They are enough once they surely hold all that top_k and top_p leave to choose from; until then
-more are found out. The order is TGI's: temperature, top_k, top_p, typical_p.
+more are found out. The order is TGI's: repetition_penalty, temperature, top_k, top_p, typical_p.
+
+What it tells is the model's own, whatever the penalty. Where no log-probabilities are asked for it tells
+those of its own draw instead: of the penalised logits, divided by the temperature, among the top_k. So what
+a penalty leaves is known in proportion only, and all of the top_k have to be found out.
 """
 
 from __future__ import annotations
@@ -32,10 +36,15 @@ _EDGE = 1e-3
 own shares are coarser, in 16 bits by hundredths of each."""
 
 
+def penalised(options: Options) -> bool:
+    """Whether a search is for the likeliest tokens that a penalty leaves; it needs a `top_k`."""
+    return options.repetition_penalty != 1
+
+
 def wider(options: Options, width: int = 0) -> int | None:
     """The width to search with after one of `width` did not do; None where there is none."""
     most = options.top_k or _WIDTHS[-1]
-    if options.top_p == 1:
+    if options.top_p == 1 or penalised(options):
         return most if width < most else None
     return next((min(step, most) for step in _WIDTHS if min(step, most) > width), None)
 
@@ -48,6 +57,7 @@ def draws(width: int) -> int:
 def chosen(logprobs: Mapping[int, float], options: Options, *, position: int, vocabulary: int) -> int | None:
     """One of the tokens in `logprobs`, the likeliest ones of a `vocabulary`; None if others could be chosen.
 
+    Where they are the whole top_k, all of them may be off by the same.
     The same seed and position choose alike, whatever was chosen before.
     """
     ids = sorted(logprobs, key=lambda token: (-logprobs[token], token))

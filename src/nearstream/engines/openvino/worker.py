@@ -25,6 +25,7 @@ from nearstream.engines.openvino.frames import (
     to_worker,
 )
 from nearstream.engines.openvino.lanes import Lanes
+from nearstream.engines.openvino.recovery import reason_of
 
 _READ_BYTES = 1 << 20
 
@@ -84,7 +85,7 @@ def run(sock: socket.socket) -> None:
     try:
         batch, loaded = pipeline.load(first)
     except RuntimeError as error:
-        sock.sendall(encode(Unloadable(pipeline.reason_of(error))))
+        sock.sendall(encode(Unloadable(reason_of(error))))
         return
     sock.sendall(encode(loaded))
     adapted = partial(pipeline.open_lane, first)

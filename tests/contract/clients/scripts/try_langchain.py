@@ -26,6 +26,11 @@ class Endpoint:
 
         return asyncio.run(collect())
 
+    def documented(self, url: str) -> str:
+        """With the options of langchain's own example, but for the length of the answer."""
+        options = {"top_k": 10, "top_p": 0.95, "typical_p": 0.95, "temperature": 0.01}
+        return endpoint(url, **options, repetition_penalty=1.03, streaming=True).invoke("hi")
+
     def stops(self, url: str) -> str:
         """langchain takes the stop string off by itself."""
         return endpoint(url).invoke("hi", stop=["world"])
