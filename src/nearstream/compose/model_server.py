@@ -92,6 +92,7 @@ def _server_settings(
         api_key=container.api_key,
         cors_allow_origins=container.cors_allow_origins,
         messages_api=container.messages_api_enabled,
+        plain_text_errors=container.plain_text_errors,
         max_batch_size=container.max_batch_size,
         max_batch_tokens=container.max_batch_total_tokens,
         compute_type=container.compute_type,

@@ -27,6 +27,8 @@ class ContainerSettings:
     payload_limit: int = 2_000_000
     graceful_termination_timeout: int = 90
     messages_api_enabled: bool = False
+    plain_text_errors: bool = False
+    """What cannot be read is refused in plain text, as TGI does, not in JSON."""
     otlp_endpoint: str | None = None
     otlp_service_name: str = "text-generation-inference.router"
     api_key: str | None = None
@@ -46,6 +48,7 @@ _NUMBERS = (
     "max_client_batch_size", "max_batch_size", "max_batch_total_tokens", "payload_limit",
     "graceful_termination_timeout", "max_active_adapters",
 )  # fmt: skip
+_SWITCHES = ("messages_api_enabled", "plain_text_errors")
 _TEXTS = ("api_key", "hf_model_id", "hf_model_revision", "otlp_endpoint", "otlp_service_name", "compute_type")
 
 
@@ -56,7 +59,7 @@ def container_settings(environ: Mapping[str, str] | None = None) -> ContainerSet
         name: _number(environ, name.upper()) for name in _NUMBERS if environ.get(name.upper())
     }
     found |= {name: environ[name.upper()] for name in _TEXTS if environ.get(name.upper())}
-    found["messages_api_enabled"] = environ.get("MESSAGES_API_ENABLED", "").lower() in ("1", "true")
+    found |= {name: environ.get(name.upper(), "").lower() in ("1", "true") for name in _SWITCHES}
     if origins := tuple(environ.get("CORS_ALLOW_ORIGIN", "").replace(",", " ").split()):
         found["cors_allow_origins"] = origins
     found["lora_adapters"] = _lora_adapters(environ.get("LORA_ADAPTERS", ""))

@@ -1,6 +1,7 @@
 """What TGI's launcher is told: its flags over its variables, and SageMaker's variables made TGI's.
 
-Flags: launcher/src/main.rs of TGI 3.3; SageMaker: sagemaker-entrypoint.sh.
+Flags: launcher/src/main.rs of TGI 3.3, and `--plain-text-errors`, which is ours; SageMaker:
+sagemaker-entrypoint.sh.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ FLAGS = (
     ),
     Flag("cors-allow-origin", repeated=True),
     Flag("json-output", switch=True),
+    Flag("plain-text-errors", switch=True),
     Flag("num-shard", _ONE_PROCESS),
     Flag("sharded", _ONE_PROCESS, switch=True),
     Flag("shard-uds-path", _ONE_PROCESS),

@@ -20,6 +20,7 @@ from nearstream.wire.dialects import openai, refusals, tgi
 from nearstream.wire.dialects.dialect import Draft
 from nearstream.wire.dialects.hf import GenerateBody, decode
 from nearstream.wire.dialects.terms import Terms
+from nearstream.wire.dialects.text_refusals import TextDraft, TextWording
 
 Reader = Callable[[bytes], Draft]
 
@@ -27,10 +28,10 @@ Reader = Callable[[bytes], Draft]
 def build_app(desk: Desk, operation: Operation, adapters: Adapters) -> web.Application:
     """The application around a desk; the model may come later."""
     settings = desk.settings
-    terms = settings.terms
+    terms, text = settings.terms, TextWording() if settings.plain_text_errors else None
     app = web.Application(
         client_max_size=terms.limits.payload_limit_bytes,
-        middlewares=[key_checked(settings.api_key), failures_told(refusals)],
+        middlewares=[key_checked(settings.api_key), failures_told(text or refusals)],
     )
     app.on_response_prepare.append(on_every_response(settings.cors_allow_origins))
     pages = Pages(desk)
@@ -49,7 +50,8 @@ def build_app(desk: Desk, operation: Operation, adapters: Adapters) -> web.Appli
     for path, page in documents(settings).items():
         app.router.add_get(path, page)
     for path, reader in readers(terms, messages_api=settings.messages_api).items():
-        app.router.add_post(path, operation.counted(_generation(desk, reader)))
+        worded = reader if text is None else _in_text(reader, text)
+        app.router.add_post(path, operation.counted(_generation(desk, worded)))
     return app
 
 
@@ -118,6 +120,10 @@ class Pages:
         text = prompt_text(prompt, model, self._desk.chances.now)
         body = templated(text, tokens(text, model.tokenizer, add_special_tokens=False))
         return web.Response(body=body, content_type="application/json")
+
+
+def _in_text(reader: Reader, wording: TextWording) -> Reader:
+    return lambda body: TextDraft(reader(body), wording)
 
 
 def _generation(desk: Desk, reader: Reader) -> Handler:

@@ -66,7 +66,8 @@ async def reply(request: web.Request, draft: Draft, desk: Desk) -> web.StreamRes
 
 def refused(refusal: Refusal) -> web.Response:
     """A refusal that is no stream."""
-    return web.Response(status=refusal.status, body=refusal.body, content_type=refusal.content_type)
+    media, _, charset = refusal.content_type.partition("; charset=")
+    return web.Response(status=refusal.status, body=refusal.body, content_type=media, charset=charset or None)
 
 
 async def _stream(

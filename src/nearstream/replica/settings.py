@@ -35,6 +35,8 @@ class ServerSettings:
     """Tokens, prompts and answers, that these may come to hold together; None: not limited here."""
     messages_api: bool = False
     """MESSAGES_API_ENABLED: /invocations takes conversations (TGI 1.4 to 2.3)."""
+    plain_text_errors: bool = False
+    """What cannot be read is refused in plain text, as TGI does, not in JSON."""
     model_sha: str | None = None
     model_dtype: str = "bfloat16"
     compute_type: str | None = "cpu"

@@ -131,6 +131,8 @@ def test_several_origins_may_call():
 def test_a_switch_is_on_by_its_name_or_by_true():
     assert launcher_settings({}, {"JSON_OUTPUT": "true"}).json_output
     assert not launcher_settings({}, {"JSON_OUTPUT": "false"}).json_output
+    assert launcher_settings({"PLAIN_TEXT_ERRORS": "true"}, {}).container.plain_text_errors
+    assert not launcher_settings({}, {}).container.plain_text_errors
 
 
 def test_every_flag_without_effect_says_what_becomes_of_it(capsys: pytest.CaptureFixture[str]):
