@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from nearstream.telemetry import logs
 
 FIRST_PROMPT = "Hello! What is time to first token?"
 FIRST_TOKENS = 120
+PRIVATE = 0o077
 
 
 def up(
@@ -58,6 +60,7 @@ def up(
     check_local(settings.model)
     place = Home(settings.home)
     place.create()
+    os.umask(PRIVATE)  # whatever the site and its processes write is its owner's alone
     with place.lock(settings.url):
         logs.to_file(place.path / "frontdoor.log", settings.log_level)
         credentials = place.ensure_credentials(settings.region)
