@@ -30,6 +30,8 @@ class Witness(ScriptedEngine):
         self.ids = list(ids)
         self.asked: list[Asked] = []
         self.said = 0
+        self.pause_at: int | None = None
+        """After so many tokens it holds, until it is resumed."""
 
     def generate(
         self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int, **options: Any
@@ -39,6 +41,8 @@ class Witness(ScriptedEngine):
 
     def _say(self, prompt: Sequence[int], said: int) -> int:
         self.said += 1
+        if self.said == self.pause_at:
+            self.pause()
         return self.ids[said % len(self.ids)]
 
 
