@@ -1,4 +1,4 @@
-"""The one file that imports openvino_genai: loads a model and its adapters, and steps a batch of requests.
+"""Loads a model and its adapters, and steps a batch of requests. `configs` and this know openvino_genai.
 
 `ContinuousBatchingPipeline.step()` holds the GIL for its whole length, so this runs in the worker process.
 """
@@ -16,6 +16,8 @@ import numpy as np
 import openvino
 import openvino_genai as genai
 
+from nearstream.engines.openvino.branches import Branches
+from nearstream.engines.openvino.configs import generation_config, search_config
 from nearstream.engines.openvino.frames import (
     Advance,
     Ending,
@@ -27,15 +29,9 @@ from nearstream.engines.openvino.frames import (
     Stepped,
     Submit,
 )
-from nearstream.engines.openvino.json_grammar import bounded_grammar
 from nearstream.engines.openvino.recovery import Request, reason_of, split_after_fault
 from nearstream.engines.openvino.search import Draw, Search
-from nearstream.engines.openvino.typical import (
-    SEARCH_TEMPERATURE,
-    UNKNOWN_VOCABULARY,
-    chosen,
-    draws,
-)
+from nearstream.engines.openvino.typical import UNKNOWN_VOCABULARY, chosen
 from nearstream.wire.framing import safetensors
 
 if TYPE_CHECKING:
@@ -59,7 +55,8 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
     scheduler = _scheduler(wanted, wanted.kv_blocks, prefix_caching=wanted.prefix_caching)
     pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", _properties(wanted))
     loaded = time.perf_counter()
-    batch = Batch(pipeline, vocab_size=wanted.vocab_size)
+    branches = Branches() if wanted.prefix_caching else Branches(kept=0)
+    batch = Batch(pipeline, branches, vocab_size=wanted.vocab_size)
     batch.submit(Submit(_WARM_UP_ID, np.ones(8, dtype=np.int64).tobytes(), _WARM_UP))
     while batch.busy:
         failures = batch.step().failures
@@ -94,7 +91,7 @@ def open_lane(wanted: Load) -> Batch:
         pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
     except RuntimeError as error:
         raise RuntimeError(reason_of(error)) from error
-    return Batch(pipeline, vocab_size=wanted.vocab_size)
+    return Batch(pipeline, Branches(kept=0), vocab_size=wanted.vocab_size)
 
 
 def read_adapter(weights: str) -> genai.Adapter:
@@ -151,7 +148,9 @@ class Run:
 class Batch:
     """The requests that generate together."""
 
-    def __init__(self, pipeline: genai.ContinuousBatchingPipeline, *, vocab_size: int | None) -> None:
+    def __init__(
+        self, pipeline: genai.ContinuousBatchingPipeline, branches: Branches, *, vocab_size: int | None
+    ) -> None:
         self._pipeline = pipeline
         self._vocab_size = vocab_size
         self._vocabulary = vocab_size or UNKNOWN_VOCABULARY
@@ -159,6 +158,8 @@ class Batch:
         self._advances: list[Advance] = []
         self._failures: list[Failure] = []
         self._suspects: deque[Request] = deque()
+        self._branches = branches
+        self._held: deque[Request] = deque()
         self._unusable: dict[tuple[str | None, str | None], str] = {}
         self._last_run = 0
 
@@ -166,7 +167,8 @@ class Batch:
     def busy(self) -> bool:
         """Whether a step has something to do or to tell."""
         told = self._advances or self._failures
-        return bool(self._runs or self._suspects or told or self._pipeline.has_non_finished_requests())
+        waiting = self._suspects or self._held
+        return bool(self._runs or waiting or told or self._pipeline.has_non_finished_requests())
 
     def wear(self, adapter: genai.Adapter) -> None:
         """Answer with `adapter` from now on, and generate a token with it. Only while no request is held.
@@ -174,7 +176,7 @@ class Batch:
         OpenVINO sets adapters in `generate` alone; those that added requests bring it passes over in silence.
         Raises RuntimeError.
         """
-        config = _config(Options(max_new_tokens=1))
+        config = generation_config(Options(max_new_tokens=1))
         config.adapters = _worn(adapter)
         try:
             self._pipeline.generate([openvino.Tensor(np.ones((1, 1), dtype=np.int64))], [config])
@@ -197,18 +199,24 @@ class Batch:
 
     def cancel(self, request_id: int) -> None:
         """Drop a request; the next step frees what it holds."""
-        runs = self._runs.pop(request_id, None)
-        if runs is not None:
-            for run in runs:
+        if request_id in self._runs:
+            for run in self._forget(request_id):
                 run.handle.cancel()
-        elif (suspect := next((s for s in self._suspects if s.id == request_id), None)) is not None:
-            self._suspects.remove(suspect)
         else:
-            return
+            for line in (self._suspects, self._held):
+                waiting = next((one for one in line if one.id == request_id), None)
+                if waiting is not None:
+                    line.remove(waiting)
+                    break
+            else:
+                return
         self._advances.append(Advance(request_id, (), (), "cancelled"))
 
     def step(self) -> Stepped:
         """Run the model once over the batch; what advanced, ended or failed since the last step."""
+        held, self._held = self._held, deque()
+        for request in held:
+            self._add(request)
         if self._suspects and not any(runs[0].request.suspect for runs in self._runs.values()):
             self._add(self._suspects.popleft())
         try:
@@ -241,20 +249,23 @@ class Batch:
                 except ValueError as error:
                     self._fail(request, "failed", str(error))
                     return
+                self._branches.release(request.id)
                 if told < len(ids):
                     self._advances.append(
                         Advance(request.id, tuple(ids[told:]), tuple(logprobs[told:]), ending)
                     )
         if ending is not None:
-            del self._runs[request.id]
+            self._forget(request.id)
         elif handle.get_status() == genai.GenerationStatus.IGNORED:
             self._fail(request, "overloaded", _NO_ROOM)
 
     def _read_candidates(self, request: Request, search: Search, runs: Sequence[Run]) -> None:
         """Choose the next token of a request that goes one at a time, and send it on its way again."""
+        self._branches.release(request.id)
+        self._branches.paused(request.id, request.tokens)
         told = [(run.draw, _drawn(run.handle)) for run in runs if run.draw is not None]
         if search.read(told) and search.unfinished(self._vocabulary):
-            self._add(request)
+            self._again(request)
             return
         options, width = request.options, search.width or 0
         token = chosen(search.candidates, options, position=request.made, vocabulary=self._vocabulary)
@@ -267,16 +278,35 @@ class Batch:
                 request, "failed", f"typical_p: more than {width} tokens could be chosen; give a top_k"
             )
             return
+        if token is not None and request.ending is not None:
+            self._forget(request.id)
+            return
+        self._again(request)
+
+    def _again(self, request: Request) -> None:
         del self._runs[request.id]
-        if token is None or request.ending is None:
-            self._add(request)
+        self._add(request)
 
     def _fail(self, request: Request, kind: FailureKind, message: str) -> None:
-        del self._runs[request.id]
+        self._forget(request.id)
         self._failures.append(Failure(request.id, kind, message))
 
+    def _forget(self, request_id: int) -> tuple[Run, ...]:
+        """A request is over; what it was doing."""
+        runs = self._runs.pop(request_id)
+        self._branches.release(request_id)
+        self._branches.ended(request_id, runs[0].request.tokens)
+        return runs
+
     def _add(self, request: Request) -> None:
-        """Hand a request to the pipeline, once or as often as its search needs."""
+        """Hand a request to the pipeline, once or as often as its search needs, or hold it for a step."""
+        running = (runs[0].request for runs in self._runs.values())
+        prompt = None if request.search is None else len(request) - request.made
+        if any(map(request.continues, running)) or not self._branches.claim(
+            request.id, request.tokens, prompt_tokens=prompt
+        ):
+            self._held.append(request)
+            return
         draws = [None] if request.search is None else request.search.unfinished(self._vocabulary)
         self._runs[request.id] = tuple(self._run(request, draw) for draw in draws)
 
@@ -286,9 +316,9 @@ class Batch:
         tokens, options = request.next_run()
         tensor = openvino.Tensor(tokens.reshape(1, -1))
         if request.search is None or draw is None:
-            config = _config(options)
+            config = generation_config(options)
         else:
-            config = _search_config(options, draw, width=request.search.width or 0, seed=self._last_run)
+            config = search_config(options, draw, width=request.search.width or 0, seed=self._last_run)
         return Run(request, self._pipeline.add_request(self._last_run, tensor, config), draw)
 
     def _recover(self, reason: str) -> None:
@@ -299,7 +329,8 @@ class Batch:
             for run in runs:
                 run.handle.cancel()
         split = split_after_fault([runs[0].request for runs in self._runs.values()], reason)
-        self._runs.clear()
+        for request_id in tuple(self._runs):
+            self._forget(request_id)
         if split.blamed is not None:
             self._unusable[split.blamed.grammar] = reason
             if len(self._unusable) > _UNUSABLE_KEPT:
@@ -347,53 +378,3 @@ _ENDINGS: dict[int, Ending] = {
 
 def _drawn(handle: Handle) -> Iterator[tuple[int, float]]:
     return ((output.generated_ids[0], output.generated_log_probs[0]) for output in handle.read().values())
-
-
-def _search_config(options: Options, draw: Draw, *, width: int, seed: int) -> genai.GenerationConfig:
-    """One token, drawn so often that the `width` likeliest are all told; see `typical`."""
-    config = genai.GenerationConfig()
-    config.max_new_tokens = 1
-    config.logprobs = int(draw.logprobs)
-    config.ignore_eos = True
-    config.repetition_penalty = options.repetition_penalty
-    config.do_sample = True
-    config.temperature = SEARCH_TEMPERATURE
-    config.top_k = width
-    config.num_return_sequences = draws(width)
-    config.rng_seed = seed
-    config.validate()
-    return config
-
-
-def _config(options: Options) -> genai.GenerationConfig:
-    config = genai.GenerationConfig()
-    config.max_new_tokens = options.max_new_tokens
-    config.logprobs = 1
-    if options.stop_token_ids:
-        config.stop_token_ids = set(options.stop_token_ids)
-        # Left unset, the model's own end-of-sequence id would join them.
-        config.eos_token_id = options.stop_token_ids[0]
-    else:
-        config.ignore_eos = True
-    config.repetition_penalty = options.repetition_penalty
-    config.frequency_penalty = options.frequency_penalty
-    config.presence_penalty = options.presence_penalty
-    if options.do_sample:
-        config.do_sample = True
-        config.temperature = options.temperature
-        config.top_k = options.top_k
-        config.top_p = options.top_p
-        config.rng_seed = options.seed
-    if options.json_schema is not None:
-        config.structured_output_config = _held_to(options.json_schema)
-    elif options.regex is not None:
-        config.structured_output_config = genai.StructuredOutputConfig(regex=options.regex)
-    config.validate()
-    return config
-
-
-def _held_to(json_schema: str) -> genai.StructuredOutputConfig:
-    grammar = bounded_grammar(json_schema)
-    if grammar is None:
-        return genai.StructuredOutputConfig(json_schema=json_schema)
-    return genai.StructuredOutputConfig(grammar=grammar)

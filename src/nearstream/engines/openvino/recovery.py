@@ -15,6 +15,7 @@ import numpy as np
 
 from nearstream.engines.openvino.frames import Ending, Failure, Options
 from nearstream.engines.openvino.search import Search
+from nearstream.engines.openvino.settings import KV_BLOCK_TOKENS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,6 +49,34 @@ class Request:
             self._again -= told
         self._made += token_ids[told:]
         return told
+
+    @property
+    def tokens(self) -> npt.NDArray[np.int64]:
+        """The prompt and what was made."""
+        if not self._made:
+            return self._prompt
+        return np.concatenate([self._prompt, np.asarray(self._made, dtype=np.int64)])
+
+    def __len__(self) -> int:
+        return len(self._prompt) + len(self._made)
+
+    def continues(self, other: Request) -> bool:
+        """Whether it goes on from what `other` has in the cache, whose last block it would be given.
+
+        See `branches`. The last token of `other` may be read in by now or not.
+        """
+        return any(self._begins(other, length) for length in (len(other) - 1, len(other)))
+
+    def _begins(self, other: Request, length: int) -> bool:
+        """Whether the first tokens are those of `other`, and they end inside a block."""
+        if not 0 < length < len(self) or not length % KV_BLOCK_TOKENS:
+            return False
+        same_end = self._at(length - 1) == other._at(length - 1)
+        return same_end and np.array_equal(self.tokens[:length], other.tokens[:length])
+
+    def _at(self, place: int) -> int:
+        prompt = self._prompt
+        return int(prompt[place]) if place < len(prompt) else self._made[place - len(prompt)]
 
     @property
     def begun(self) -> bool:
@@ -95,7 +124,7 @@ class Request:
             max_new_tokens=self.options.max_new_tokens - made,
             seed=(self.options.seed + made) % (1 << 64),
         )
-        return np.concatenate([self._prompt, np.asarray(self._made, dtype=np.int64)]), options
+        return self.tokens, options
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,60 @@
+"""What OpenVINO is told of a request."""
+
+from __future__ import annotations
+
+import openvino_genai as genai
+
+from nearstream.engines.openvino.frames import Options
+from nearstream.engines.openvino.json_grammar import bounded_grammar
+from nearstream.engines.openvino.search import Draw
+from nearstream.engines.openvino.typical import SEARCH_TEMPERATURE, draws
+
+
+def search_config(options: Options, draw: Draw, *, width: int, seed: int) -> genai.GenerationConfig:
+    """One token, drawn so often that the `width` likeliest are all told; see `typical`."""
+    config = genai.GenerationConfig()
+    config.max_new_tokens = 1
+    config.logprobs = int(draw.logprobs)
+    config.ignore_eos = True
+    config.repetition_penalty = options.repetition_penalty
+    config.do_sample = True
+    config.temperature = SEARCH_TEMPERATURE
+    config.top_k = width
+    config.num_return_sequences = draws(width)
+    config.rng_seed = seed
+    config.validate()
+    return config
+
+
+def generation_config(options: Options) -> genai.GenerationConfig:
+    config = genai.GenerationConfig()
+    config.max_new_tokens = options.max_new_tokens
+    config.logprobs = 1
+    if options.stop_token_ids:
+        config.stop_token_ids = set(options.stop_token_ids)
+        # Left unset, the model's own end-of-sequence id would join them.
+        config.eos_token_id = options.stop_token_ids[0]
+    else:
+        config.ignore_eos = True
+    config.repetition_penalty = options.repetition_penalty
+    config.frequency_penalty = options.frequency_penalty
+    config.presence_penalty = options.presence_penalty
+    if options.do_sample:
+        config.do_sample = True
+        config.temperature = options.temperature
+        config.top_k = options.top_k
+        config.top_p = options.top_p
+        config.rng_seed = options.seed
+    if options.json_schema is not None:
+        config.structured_output_config = _held_to(options.json_schema)
+    elif options.regex is not None:
+        config.structured_output_config = genai.StructuredOutputConfig(regex=options.regex)
+    config.validate()
+    return config
+
+
+def _held_to(json_schema: str) -> genai.StructuredOutputConfig:
+    grammar = bounded_grammar(json_schema)
+    if grammar is None:
+        return genai.StructuredOutputConfig(json_schema=json_schema)
+    return genai.StructuredOutputConfig(grammar=grammar)
