@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Site
+from tests.e2e.conftest import Site, nearstream
 from tests.e2e.test_streaming import LineReader
 
 from nearstream.models.builtin import builtin_path
@@ -266,3 +266,11 @@ def test_a_session_opened_by_one_replica_is_closed_by_the_same(site: Site) -> No
                 assert "generated_text" in json.load(answer["Body"])
             closed = endpoint.invoke({"requestType": "CLOSE"}, SessionId=session)
             assert closed["ClosedSessionId"] == session
+
+
+def test_an_address_in_s3_is_no_folder() -> None:
+    told = nearstream("serve", "--as", "lmi", "--model-dir", "s3://weights/llama")
+    assert (told.returncode, told.stderr.strip()) == (
+        3,
+        "nearstream: --model-dir is a folder of this machine: name what lies in S3 with --model-data.",
+    )

@@ -53,6 +53,8 @@ def serve(
     """Serve a model over HTTP as TGI would, by TGI's variables, or as LMI would, by serving.properties."""
     logs.to_stream(sys.stderr)
     container, site = container_settings(), load({"home": home})
+    if model_dir is not None and str(model_dir).startswith("s3:/"):
+        raise Unusable("--model-dir is a folder of this machine: name what lies in S3 with --model-data.")
     if model_data is not None:
         if model_dir is not None:
             raise Unusable("--model-dir and --model-data were both given: a model comes from one of them.")
