@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from nearstream.compose.model_server import DEFAULT_CONTEXT_TOKENS
+from nearstream.compose.model_server import DEFAULT_CONTEXT_TOKENS, prepared_adapters
 from nearstream.config.serving.read import read_serving
 from nearstream.config.serving.settings import NO_ROLLING_BATCH, ServingSettings
 from nearstream.config.settings import AWS_KEYS
@@ -27,7 +26,6 @@ from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.handlers.workers import HandlerWorkers
 from nearstream.models.adapters_base import adaptable_modules
-from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.convert import WeightFormat
 from nearstream.models.directory import ModelDirectory
 from nearstream.models.hub import parse_hub_id
@@ -222,12 +220,9 @@ def _adapters(
         return
     folder = None if serving.directory is None else serving.directory / ADAPTERS
     found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder and folder.is_dir() else []
-    shop.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="adapters-", dir=shop.cache) as prepared:
-        store = AdapterStore(
-            engine.adaptable, Path(prepared), lambda text: log.info("preparing an adapter", progress=text)
-        )
-        yield Adapters(store.prepare, [(path.name, str(path)) for path in found], taken=called)
+    configured = [(path.name, str(path)) for path in found]
+    with prepared_adapters(shop.cache, engine.adaptable, configured, taken=called) as adapters:
+        yield adapters
 
 
 def _sessions(shop: Shop, serving: ServingSettings) -> SessionDesk | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from nearstream.config.container import ContainerSettings
 from nearstream.config.home import Home
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
-from nearstream.models.adapters_base import adaptable_modules
+from nearstream.models.adapters_base import Modules, adaptable_modules
 from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.convert import WeightFormat
 from nearstream.models.hub import parse_hub_id
@@ -67,7 +67,8 @@ async def model_server(options: ServeOptions, container: ContainerSettings, home
     release = tgi_release(options.version or LATEST)
     context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
     granted = limits(container, release, context)
-    with traces(container) as trace, adapters_of(container, engine, options, home) as adapters:
+    loaded = prepared_adapters(home.cache, engine.adaptable, container.lora_adapters, taken=options.model_id)
+    with traces(container) as trace, loaded as adapters:
         await serve(
             _server_settings(options, container, Terms(release, granted, adapters), model.path),
             lambda: OpenVINOEngine.open(engine),
@@ -100,16 +101,16 @@ def _server_settings(
 
 
 @contextmanager
-def adapters_of(
-    container: ContainerSettings, engine: EngineSettings, options: ServeOptions, home: Home
+def prepared_adapters(
+    cache: Path, adaptable: Modules, configured: Sequence[tuple[str, str]], *, taken: str
 ) -> Iterator[Adapters]:
-    """The adapters of a server, and for as long the folder of their files."""
-    home.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="adapters-", dir=home.cache) as folder:
+    """The adapters of a model, and for as long the folder of their files. `taken` is the model's own name."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="adapters-", dir=cache) as folder:
         store = AdapterStore(
-            engine.adaptable, Path(folder), lambda text: log.info("preparing an adapter", progress=text)
+            adaptable, Path(folder), lambda text: log.info("preparing an adapter", progress=text)
         )
-        yield Adapters(store.prepare, container.lora_adapters, taken=options.model_id)
+        yield Adapters(store.prepare, configured, taken=taken)
 
 
 def traces(container: ContainerSettings) -> AbstractContextManager[Trace]:

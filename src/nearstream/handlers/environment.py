@@ -9,7 +9,6 @@ that pip writes name their interpreter; a file in it says that it is whole.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -19,19 +18,18 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import structlog
 
+from nearstream.config.locks import locked
 from nearstream.core.errors import Unusable
 from nearstream.handlers.output import Lines
 from nearstream.handlers.settings import HandlerSettings
 
 _COMPLETE = "complete"
 _KEY_DIGITS = 16
-_LOCK_POLL_S = 0.1
 _READ_BYTES = 1 << 14
 _TAIL_LINES = 3
 _WHEELS = "requirements"
@@ -49,7 +47,7 @@ async def environment_for(settings: HandlerSettings) -> Path:
     python = environment / "bin" / "python"
     if (environment / _COMPLETE).is_file():
         return python
-    async with _locked(environment.with_suffix(".lock")):
+    async with locked(environment.with_suffix(".lock")):
         if not (environment / _COMPLETE).is_file():
             await _make(settings, environment)
     return python
@@ -152,27 +150,3 @@ def _named_files(directory: Path, requirements: str) -> list[Path]:
 
 def _words(line: str) -> list[str]:
     return line.partition("#")[0].replace("=", " ").split()
-
-
-@asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold a lock that other processes respect, too."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise Unusable(
-            f"{path.parent} cannot be used for environments of models: {error.strerror}"
-        ) from error
-    with file:
-        while not _lock(file):  # noqa: ASYNC110 - the lock is another process's, no event tells of it
-            await asyncio.sleep(_LOCK_POLL_S)
-        yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

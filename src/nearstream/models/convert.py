@@ -7,18 +7,17 @@ Conversions are kept by model, revision and weight format, and put in place by o
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
+from nearstream.config.locks import locked
 from nearstream.core.errors import Unusable
 from nearstream.models.command import CommandFailed, run
 from nearstream.models.directory import ModelDirectory, read_model
@@ -30,7 +29,6 @@ TORCH = "torch==2.13.0"
 _REQUIREMENTS = "convert-requirements.lock"
 _COMPLETE = "complete"
 _KEY_DIGITS = 16
-_LOCK_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Converter:
         complete = environment / _COMPLETE
         if complete.is_file():
             return
-        async with _locked(environment.with_suffix(".lock")):
+        async with locked(environment.with_suffix(".lock")):
             if complete.is_file():
                 return
             progress("making the converter's environment, once; it needs about 3 GB")
@@ -110,7 +108,7 @@ async def cached_conversion(
     identity = identity or await asyncio.to_thread(_identity, model.path)
     key = hashlib.sha256(f"{identity}\n{weights}".encode()).hexdigest()[:_KEY_DIGITS]
     target = converter.cache / "models" / f"{model.name.replace('/', '--')}-{weights}-{key}"
-    async with _locked(target.with_name(f".{target.name}.lock")):
+    async with locked(target.with_name(f".{target.name}.lock")):
         if not target.is_dir():
             await converter.convert(model.path, target, weights=weights, progress=progress)
     return read_model(target, name=model.name)
@@ -133,21 +131,3 @@ async def _step(purpose: str, progress: Progress, command: Sequence[str | Path])
         await run([str(part) for part in command], progress=progress)
     except CommandFailed as failed:
         raise Unusable(f"{purpose}: {failed.reason}") from failed
-
-
-@asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold a lock that other processes respect, too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        while not _lock(file):  # noqa: ASYNC110 - the lock is another process's, no event tells of it
-            await asyncio.sleep(_LOCK_POLL_S)
-        yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
