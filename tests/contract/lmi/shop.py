@@ -40,7 +40,7 @@ from nearstream.wire.dialects.terms import Limits, Terms
 
 @dataclass
 class Shop:
-    """What the models of a test are made of. A url "broken" does not load, "slow" waits for the gate."""
+    """What the models of a test are made of. Urls: "broken" and "bug" do not load, "slow" waits for the gate."""
 
     directory: Path
     version: str = "0.25.0"
@@ -55,6 +55,8 @@ class Shop:
     async def open(self, source: Source) -> AsyncIterator[Served]:
         if source.url == "broken":
             raise Unusable("broken holds no model")
+        if source.url == "bug":
+            raise RuntimeError("nobody thought of this")
         if source.url == "slow":
             await self.gate.wait()
         engine = Witness(ids_of(f"{source.name} speaks", self.directory), max_seqs=256)

@@ -55,6 +55,8 @@ HANDLER = """
             time.sleep(600)
         if what == "print":
             print("x" * 1_000_000)
+        if isinstance(what, int):
+            return Output(code=what).add("x")
         if what == "header":
             return out.add_property("X-Mine", "yes").add(inputs.get_property("x-asked"))
         return out.add_as_json({"did": what})
@@ -68,7 +70,7 @@ def write(folder: Path, **files: str) -> Path:
     return folder
 
 
-async def ask(session: aiohttp.ClientSession, what: str) -> tuple[int, str, bytes]:
+async def ask(session: aiohttp.ClientSession, what: object) -> tuple[int, str, bytes]:
     async with session.post("/invocations", json={"do": what}) as response:
         return response.status, response.content_type, await response.read()
 
@@ -91,6 +93,9 @@ async def test_whatever_a_handler_does_its_client_hears_of_it_and_the_server_ser
         status, kind, body = await ask(session, "raise")
         assert (status, kind) == (424, "application/json")
         assert b"before the first" in body and b"Traceback" not in body
+        for code in (99, 100, 1000):
+            status, _, body = await ask(session, code)
+            assert (status, f"the status {code}".encode() in body) == (424, True)
         status, _, body = await ask(session, "exit")
         assert (status, b"ended with status 3" in body) == (424, True)
         status, _, body = await ask(session, "sleep")

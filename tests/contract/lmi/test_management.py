@@ -149,3 +149,14 @@ async def test_a_server_that_others_can_reach_is_managed_with_a_key_or_not_at_al
                 assert "set API_KEY" in (await response.json())["message"]
         async with session.post("/models/m/invoke", json=ASK) as response:
             assert response.status == 200
+
+
+async def test_a_model_that_breaks_as_nobody_expected_leaves_the_others_alone(tmp_path: Path):
+    async with open_shop(Shop(tmp_path), *start("m")) as session:
+        async with session.post("/models?url=bug&model_name=x") as response:
+            assert (response.status, (await response.json())["message"]) == (
+                400,
+                "x broke: nobody thought of this",
+            )
+        async with session.post("/predictions/m", json=ASK) as response:
+            assert text_of(await response.read()) == "m speaks"

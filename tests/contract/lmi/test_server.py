@@ -210,3 +210,12 @@ async def test_the_key_guards_what_works_and_what_manages(tmp_path: Path):
                 assert response.status == 401
         async with session.post("/invocations", json=ASK, headers=key) as response:
             assert response.status == 200
+
+
+async def test_a_body_nested_without_end_is_refused_as_any_other_that_cannot_be_read(tmp_path: Path):
+    deep = b'{"model_name": ' + b"[" * 40_000 + b"]" * 40_000 + b"}"
+    async with (
+        open_shop(Shop(tmp_path), *start("m")) as session,
+        session.post("/invocations", data=deep, headers={"Content-Type": "application/json"}) as response,
+    ):
+        assert response.status == 424

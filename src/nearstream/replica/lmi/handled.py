@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from nearstream.core.errors import NearstreamError
+from nearstream.core.errors import GenerationFailed, NearstreamError
 from nearstream.core.handlers import HandlerHead, HandlerInput
 from nearstream.core.ports import Clock
 from nearstream.handlers.workers import HandlerWorkers
@@ -24,6 +24,8 @@ from nearstream.wire.dialects.lmi_terms import LmiRelease
 
 # Where a reader of lines would find an error's line; anywhere else it would be taken for content.
 _LINES = re.compile(r"application/(json|jsonlines|x-ndjson)|text/(?!event-stream)", re.IGNORECASE)
+# A client would wait for more after 1xx, and reads nothing else as an answer.
+STATUSES = range(200, 600)
 _OWN = frozenset({"content-length", "transfer-encoding", "connection", "server", "date"})
 _log = structlog.get_logger(__name__)
 Parts = AsyncGenerator[HandlerHead | bytes, None]
@@ -49,6 +51,10 @@ class Handled:
         async with aclosing(self.workers.invoke(HandlerInput(inbound.content, inbound.properties))) as parts:
             head = await anext(parts)
             assert isinstance(head, HandlerHead)  # noqa: S101 - the port's promise
+            if head.code not in STATUSES:
+                raise GenerationFailed(
+                    f"the handler answered with the status {head.code}; 200 to 599 are wanted"
+                )
             response = web.StreamResponse(status=head.code, reason=head.message, headers=_headers(head))
             outlet = Outlet(request, response, stall_s=self.stall_s)
             answered = await self._told(outlet, parts, response.content_type)

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.web_request import FileField
 
 from nearstream.core.errors import Malformed
+from nearstream.wire.dialects.hf import decode
 
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 DATA = "data"
@@ -38,9 +39,9 @@ class Inbound:
         if f'"{key}"'.encode() not in self.body:
             return None
         try:
-            found = msgspec.json.decode(self.body, type=dict[str, msgspec.Raw]).get(key)
-            return None if found is None else msgspec.json.decode(found, type=str)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            found = decode(self.body, dict[str, msgspec.Raw]).get(key)
+            return None if found is None else decode(bytes(found), str)
+        except Malformed:
             return None
 
     @property

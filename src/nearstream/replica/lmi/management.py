@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from nearstream.core.errors import Invalid
+from nearstream.core.errors import Invalid, Missing
 from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
 from nearstream.replica.lmi.served import Crew, Source
@@ -61,7 +62,8 @@ class Management:
         try:
             await model.settled()
         except BaseException:
-            self._registry.unregister(source.name, source.version)
+            with suppress(Missing):  # somebody else took it away meanwhile
+                self._registry.unregister(source.name, source.version)
             raise
         return shown({"status": f'Model "{source.name}" registered.'})
 

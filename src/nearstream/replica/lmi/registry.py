@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import structlog
 
-from nearstream.core.errors import Conflict, Missing, NearstreamError, NotReady, Overloaded
+from nearstream.core.errors import Conflict, Missing, NearstreamError, NotReady, Overloaded, Unusable
 from nearstream.core.ports import Clock
 from nearstream.replica.lmi.served import Opener, Served, Source
 
@@ -78,6 +78,9 @@ class Registered:
         except NearstreamError as error:
             self.error, self.status = error, Status.FAILED
             _log.error("model could not be loaded", model=self.source.name, error=str(error))
+        except Exception as error:  # noqa: BLE001 - one model's trouble must not end the others
+            self.error, self.status = Unusable(f"{self.source.name} broke: {error}"), Status.FAILED
+            _log.exception("model broke unexpectedly", model=self.source.name)
         finally:
             self._served = None
             self._settled.set()
@@ -153,11 +156,8 @@ class Registry:
 
     def versions(self, name: str, version: str | None = None) -> list[Registered]:
         """Every version of a model, or the one that is named. Raises Missing."""
-        found = [
-            model
-            for model in self._models.get(name, [])
-            if version is None or model.source.version == version
-        ]
+        known = self._models.get(name, [])
+        found = [model for model in known if version in {None, model.source.version}]
         if not found:
             raise Missing(f"Model or workflow not found: {name}")
         return found
