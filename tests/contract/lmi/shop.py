@@ -40,7 +40,7 @@ from nearstream.wire.dialects.terms import Limits, Terms
 
 @dataclass
 class Shop:
-    """What the models of a test are made of. Urls: "broken" and "bug" do not load, "slow" waits for the gate."""
+    """What a test's models are made of. Urls: "broken" and "bug" do not load, "slow" waits for the gate."""
 
     directory: Path
     version: str = "0.25.0"
