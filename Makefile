@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# As pip does: the certificates that this machine trusts, a company's proxy among them.
+export UV_SYSTEM_CERTS ?= true
 .DEFAULT_GOAL := help
 .PHONY: help up down test check fix bench model lock clean
 
