@@ -28,6 +28,7 @@ from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
 from nearstream.services import runtime
 from nearstream.services.sagemaker.operations import operations
+from nearstream.tasks import alongside
 from nearstream.wire.aws import image, service
 from nearstream.wire.aws.arn import Account
 from nearstream.wire.aws.credentials import Credential, Lookup
@@ -80,24 +81,10 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
         await controller.refresh()
         async with listening(door.handle, host=settings.host, port=settings.port):
             try:
-                async with _running(controller):
+                async with alongside(controller.run()):
                     yield
             finally:
                 await deployer.stop_all(grace_s=STOP_GRACE_S)
-
-
-@asynccontextmanager
-async def _running(controller: Controller) -> AsyncIterator[None]:
-    """The controller's loop beside the block; an error of the block comes out as itself, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            loop = group.create_task(controller.run())
-            try:
-                yield
-            finally:
-                loop.cancel()
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
 
 
 @asynccontextmanager

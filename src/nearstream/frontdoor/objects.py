@@ -18,7 +18,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from nearstream.core.ports import Clock
-from nearstream.frontdoor.passage import BodyWithheld, Passage, PassageBroken, beside, passage
+from nearstream.frontdoor.passage import BodyWithheld, Passage, PassageBroken, passage
+from nearstream.tasks import alongside
 from nearstream.wire.aws import s3
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Lookup
@@ -105,7 +106,7 @@ class Objects:
             async with (
                 aclosing(body.pieces()) as pieces,
                 passage(store.socket, wait_s=BROKEN_WAIT_S if store.problem else START_WAIT_S) as way,
-                beside(way.send(call, pieces, body.invite)),
+                alongside(way.send(call, pieces, body.invite)),
             ):
                 await way.answered()
                 if way.head.status >= _SERVER_ERROR and request.method in ("PUT", "POST"):

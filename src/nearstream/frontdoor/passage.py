@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -123,20 +123,6 @@ async def passage(socket: str, *, wait_s: float) -> AsyncIterator[Passage]:
         yield Passage(reader, writer)
     finally:
         writer.transport.abort()
-
-
-@asynccontextmanager
-async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """`work` runs while the block does; an error of either comes out as itself, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(work)
-            try:
-                yield
-            finally:
-                task.cancel()
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
 
 
 def _head(call: RawRequest, *, chunked: bool) -> bytes:

@@ -14,6 +14,7 @@ from nearstream.handlers.calls import Call
 from nearstream.handlers.environment import environment_for
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.handlers.slot import Slot
+from nearstream.tasks import alongside
 
 _MS = 1000
 
@@ -46,18 +47,13 @@ class HandlerWorkers:
         Raises Unusable when the requirements cannot be installed or the handler does not load, saying why.
         """
         python = await environment_for(settings)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                workers = cls(settings, python, tasks)
-                try:
-                    await workers._start()
-                    yield workers
-                finally:
-                    await workers.aclose()
-        except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+        async with alongside() as tasks:
+            workers = cls(settings, python, tasks)
+            try:
+                await workers._start()
+                yield workers
+            finally:
+                await workers.aclose()
 
     @property
     def running(self) -> Sequence[Slot]:
@@ -131,13 +127,13 @@ class HandlerWorkers:
     async def _start(self) -> None:
         slots = [self._slot() for _ in range(max(self.min_workers, 1))]
         try:
-            async with asyncio.TaskGroup() as starts:
+            async with alongside() as starts:
                 for slot in slots:
                     starts.create_task(slot.start())
-        except BaseExceptionGroup as group:
+        except BaseException:
             for slot in slots:
                 await slot.close()
-            raise group.exceptions[0] from None
+            raise
         for slot in slots:
             self._keep(slot, started=True)
 

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from nearstream.core.generation import Delta
 from nearstream.replica.answer import Prompt, deltas
 from nearstream.replica.readiness import ServedModel
-from nearstream.replica.tasks import beside
+from nearstream.tasks import alongside
 
 _Made = asyncio.Queue[Delta | Exception]
 
@@ -26,7 +26,7 @@ async def answers(prompts: Sequence[Prompt], model: ServedModel) -> AsyncIterato
         return
     made: _Made = asyncio.Queue(maxsize=len(prompts))  # a reader that is slow holds every answer back
     makers = [_make(prompt, model, made) for prompt in prompts]
-    async with beside(*makers), aclosing(_taken(made, len(prompts))) as together:
+    async with alongside(*makers), aclosing(_taken(made, len(prompts))) as together:
         yield together
 
 

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from nearstream.core.errors import Unusable
+from nearstream.tasks import alongside
 
 _log = structlog.get_logger(__name__)
 BACKLOG = 1024
@@ -60,15 +61,11 @@ async def host(
     try:
         async with _listening(runner, place) as addresses, _stopped(stop) as stopped:
             on_listening(addresses)
-            async with asyncio.TaskGroup() as tasks:
-                holder = tasks.create_task(hold)
+            async with alongside(hold):
                 await stopped.wait()
                 _log.info("draining", grace_s=place.grace_s)
                 drain()
                 await runner.cleanup()
-                holder.cancel()
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
     finally:
         hold.close()  # where the address could not be used, it never ran
         await runner.cleanup()

@@ -18,8 +18,8 @@ from nearstream.replica.answers import answers
 from nearstream.replica.outlet import Outlet
 from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.settings import ServerSettings
-from nearstream.replica.tasks import beside
 from nearstream.replica.timings import Timings
+from nearstream.tasks import alongside
 from nearstream.wire.dialects.dialect import Draft, Refusal
 from nearstream.wire.framing import sse
 
@@ -98,8 +98,8 @@ async def _stream(
             return await outlet.close()
 
 
-def _kept_alive(outlet: Outlet, pulse: bytes, desk: Desk) -> AbstractAsyncContextManager[None]:
-    return beside(outlet.beat(pulse, every_s=desk.settings.pulse_s)) if pulse else nullcontext()
+def _kept_alive(outlet: Outlet, pulse: bytes, desk: Desk) -> AbstractAsyncContextManager[object]:
+    return alongside(outlet.beat(pulse, every_s=desk.settings.pulse_s)) if pulse else nullcontext()
 
 
 async def _tell(outlet: Outlet, encoder: Encoder, delta: Delta) -> None:

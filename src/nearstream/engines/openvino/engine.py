@@ -21,6 +21,7 @@ from nearstream.engines.openvino.options import options_of, refuse_unsupported
 from nearstream.engines.openvino.properties import cpu_properties
 from nearstream.engines.openvino.requests import Requests
 from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.tasks import alongside
 
 _STEADY_S = 60.0
 
@@ -52,16 +53,12 @@ class OpenVINOEngine:
         engine = cls(settings, seed=seed)
         try:
             child = await engine._start()
-            async with asyncio.TaskGroup() as tasks:
+            async with alongside() as tasks:
                 tasks.create_task(engine._supervise(child))
                 try:
                     yield engine
                 finally:
                     await engine.aclose()
-        except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
         finally:
             await engine.aclose()
 

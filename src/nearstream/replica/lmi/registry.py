@@ -12,6 +12,7 @@ import structlog
 from nearstream.core.errors import Conflict, Missing, NearstreamError, NotReady, Overloaded, Unusable
 from nearstream.core.ports import Clock
 from nearstream.replica.lmi.served import Opener, Served, Source
+from nearstream.tasks import alongside
 
 MODELS_MOST = 32
 LEAVE_GRACE_S = 30.0
@@ -114,19 +115,16 @@ class Registry:
 
         Raises what keeps one of the first from loading.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                try:
-                    first = [self.register(source) for source in startup]
-                    for model in first:
-                        await model.settled()
-                    yield
-                finally:
-                    for model in self.all():
-                        model.leave()
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+        async with alongside() as tasks:
+            self._tasks = tasks
+            try:
+                first = [self.register(source) for source in startup]
+                for model in first:
+                    await model.settled()
+                yield
+            finally:
+                for model in self.all():
+                    model.leave()
 
     def register(self, source: Source) -> Registered:
         """Begin to load it. Raises Conflict for a name and version that is taken, Overloaded for too many."""
