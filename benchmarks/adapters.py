@@ -23,7 +23,7 @@ from time import perf_counter
 import psutil
 
 from benchmarks import machine
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.models.adapters_base import Modules, adaptable_modules
@@ -55,7 +55,7 @@ def write_adapter(base: Modules, path: Path, seed: int) -> Path:
 def stream(engine: OpenVINOEngine, adapter: str | None, seed: int) -> AsyncGenerator[Step, None]:
     """One answer to a prompt of 32 tokens."""
     prompt = [random.Random(seed).randrange(2, 4000) for _ in range(32)]
-    return engine.generate(prompt, Sampling(adapter=adapter), max_new_tokens=TOKENS)
+    return engine.generate(EngineRequest(prompt, Sampling(adapter=adapter), TOKENS))
 
 
 async def waits(engine: OpenVINOEngine, adapter: str | None, seed: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,6 +46,15 @@ class Sampling:
     """The model's end-of-sequence tokens do not end the answer: it is as long as was asked for."""
     stop_token_ids: frozenset[int] = frozenset()
     """Generation ends with any of these, which is still reported (the model's end-of-sequence ids)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """What an engine is asked for: continue the token ids `prompt` by at most `max_new_tokens`."""
+
+    prompt: Sequence[int]
+    sampling: Sampling
+    max_new_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

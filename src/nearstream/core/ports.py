@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from nearstream.core.errors import NearstreamError
-from nearstream.core.generation import Delta, GenerationRequest, Sampling, Step
+from nearstream.core.generation import Delta, EngineRequest, GenerationRequest, Sampling, Step
 from nearstream.core.replicas import Replica, ReplicaSpec
 
 Clock = Callable[[], float]
@@ -20,14 +20,9 @@ class Engine(Protocol):
     """Token ids in, token ids and logprobs out."""
 
     def generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        *,
-        max_new_tokens: int,
-        on_end: Callable[[], None] | None = None,
+        self, request: EngineRequest, *, on_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[Step, None]:
-        """Continue `prompt`. Closing the generator aborts the request within one engine step.
+        """Continue `request.prompt`. Closing the generator aborts the request within one engine step.
 
         An engine may run ahead of its reader. `on_end` is called when it is done with the request, no later
         than the last step is taken; not if it never began on it, or if the generator was closed before.
@@ -99,7 +94,7 @@ class Encoder(Protocol):
         ...
 
 
-class Exchange(Protocol):
+class GenerationCall(Protocol):
     """One parsed call: what to generate and how to say it."""
 
     @property
@@ -116,7 +111,7 @@ class Exchange(Protocol):
     def content_type(self) -> str: ...
 
     @property
-    def pulse(self) -> bytes:
+    def keepalive(self) -> bytes:
         """What keeps a silent stream alive; b"" where nothing may be sent between events."""
         ...
 

@@ -18,7 +18,7 @@ from nearstream.core.errors import (
     Unsupported,
     Unusable,
 )
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.wire.framing import safetensors
 
 ENGINE = "scripted"
@@ -72,24 +72,20 @@ class ScriptedEngine:
         """Every prompt that was taken on."""
 
     async def generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        *,
-        max_new_tokens: int,
-        on_end: Callable[[], None] | None = None,
+        self, request: EngineRequest, *, on_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[Step, None]:
-        """Say the script for `prompt`; see `Engine.generate`."""
-        self._refuse(prompt, sampling, max_new_tokens)
+        """Say the script for `request.prompt`; see `Engine.generate`."""
+        self._refuse(request)
+        sampling = request.sampling
         script = self._adapters[sampling.adapter] if sampling.adapter is not None else self._script
         await self._take_place()
         try:
-            self.prompts.append(tuple(prompt))
-            for said in range(max_new_tokens):
+            self.prompts.append(tuple(request.prompt))
+            for said in range(request.max_new_tokens):
                 await self._turn()
-                token = script(prompt, said)
+                token = script(request.prompt, said)
                 eos = token in sampling.stop_token_ids
-                last = said + 1 == max_new_tokens
+                last = said + 1 == request.max_new_tokens
                 if on_end is not None and (eos or last):
                     on_end()
                 yield Step((token,), (-0.5,), "eos" if eos else "length" if last else None)
@@ -140,11 +136,12 @@ class ScriptedEngine:
         """Be as if restarted."""
         self._death = None
 
-    def _refuse(self, prompt: Sequence[int], sampling: Sampling, max_new_tokens: int) -> None:
+    def _refuse(self, request: EngineRequest) -> None:
         if self._death is not None:
             raise NotReady("the engine is being restarted")
-        if not prompt or max_new_tokens < 1:
+        if not request.prompt or request.max_new_tokens < 1:
             raise Invalid("a prompt of at least one token and at least one new token are needed")
+        sampling = request.sampling
         for option in sorted(self._lacks):
             if getattr(sampling, option) != _UNASKED[option]:
                 raise Unsupported(option, ENGINE)

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from nearstream.core.errors import Conflict, Invalid, Missing, NotReady, Unusable
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Step
 from nearstream.core.ports import AdapterHost, Engine
 from nearstream.replica.edge import json_body
 from nearstream.wire.dialects.adapters import MOST_NAME, NAME, Adapter, AdapterBody, AdapterList
@@ -118,17 +118,13 @@ class AdaptedEngine:
         self._names = names
 
     def generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        *,
-        max_new_tokens: int,
-        on_end: Callable[[], None] | None = None,
+        self, request: EngineRequest, *, on_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[Step, None]:
         """See `Engine.generate`; iterate it at once."""
-        if sampling.adapter is not None and sampling.adapter not in self._names():
-            sampling = replace(sampling, adapter=None)
-        return self._engine.generate(prompt, sampling, max_new_tokens=max_new_tokens, on_end=on_end)
+        adapter = request.sampling.adapter
+        if adapter is not None and adapter not in self._names():
+            request = replace(request, sampling=replace(request.sampling, adapter=None))
+        return self._engine.generate(request, on_end=on_end)
 
     async def healthy(self) -> bool:
         return await self._engine.healthy()

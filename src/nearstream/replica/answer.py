@@ -14,6 +14,7 @@ from nearstream.core.errors import GenerationFailed, TemplateFailed
 from nearstream.core.generation import (
     ChatPrompt,
     Delta,
+    EngineRequest,
     Finish,
     FinishReason,
     GenerationRequest,
@@ -23,7 +24,7 @@ from nearstream.core.generation import (
     Token,
     Tool,
 )
-from nearstream.core.ports import Exchange
+from nearstream.core.ports import GenerationCall
 from nearstream.replica.readiness import ServedModel
 from nearstream.text.stops import StopStrings
 from nearstream.text.tokenizer import Tokenizer
@@ -53,7 +54,7 @@ class Chances:
     seed: Callable[[], int]
 
 
-async def prepare(exchange: Exchange, model: ServedModel, *, chances: Chances) -> list[Prompt]:
+async def prepare(exchange: GenerationCall, model: ServedModel, *, chances: Chances) -> list[Prompt]:
     """One prompt for each answer. Raises TemplateFailed, or Invalid when the tokens are too many or none."""
     prompts: list[Prompt] = []
     before: GenerationRequest | None = None
@@ -79,7 +80,7 @@ async def deltas(prompt: Prompt, model: ServedModel) -> AsyncGenerator[Delta, No
     Raises what the engine raises, and GenerationFailed if it ends without a finish.
     """
     answer = Answer(prompt, model.tokenizer)
-    steps = model.engine.generate(prompt.ids, prompt.sampling, max_new_tokens=prompt.max_new_tokens)
+    steps = model.engine.generate(EngineRequest(prompt.ids, prompt.sampling, prompt.max_new_tokens))
     async with aclosing(steps):
         async for step in steps:
             last = len(step.token_ids) - 1

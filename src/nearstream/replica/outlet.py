@@ -46,13 +46,13 @@ class Outlet:
         else:
             await self._patiently(self._response.write(payload))
 
-    async def beat(self, pulse: bytes, *, every_s: float) -> None:
-        """Write `pulse` after every silence of `every_s`, until cancelled or the client is gone."""
+    async def beat(self, keepalive: bytes, *, every_s: float) -> None:
+        """Write `keepalive` after every silence of `every_s`, until cancelled or the client is gone."""
         with suppress(ConnectionError):
             while True:
                 silent_s = self._clock() - self._spoke_s
                 if silent_s >= every_s:
-                    await self.write(pulse)
+                    await self.write(keepalive)
                 else:
                     await asyncio.sleep(every_s - silent_s)
 

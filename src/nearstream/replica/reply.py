@@ -11,7 +11,7 @@ from aiohttp import web
 
 from nearstream.core.errors import GenerationFailed, NearstreamError
 from nearstream.core.generation import Delta, Finish
-from nearstream.core.ports import Clock, Encoder, Exchange, Identity
+from nearstream.core.ports import Clock, Encoder, GenerationCall, Identity
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances, Prompt, prepare
 from nearstream.replica.answers import answers
@@ -71,12 +71,12 @@ def refused(refusal: Refusal) -> web.Response:
 
 
 async def _stream(
-    request: web.Request, exchange: Exchange, prompts: Sequence[Prompt], model: ServedModel, desk: Desk
+    request: web.Request, exchange: GenerationCall, prompts: Sequence[Prompt], model: ServedModel, desk: Desk
 ) -> web.StreamResponse:
     """The first byte decides: whatever fails before it can still be told by a status."""
     encoder = exchange.encoder(desk.identity())
     outlet = _outlet(request, exchange.content_type, desk, characters=_characters(prompts))
-    async with answers(prompts, model) as made, _kept_alive(outlet, exchange.pulse, desk):
+    async with answers(prompts, model) as made, _kept_alive(outlet, exchange.keepalive, desk):
         try:
             try:
                 async for delta in made:
@@ -98,8 +98,9 @@ async def _stream(
             return await outlet.close()
 
 
-def _kept_alive(outlet: Outlet, pulse: bytes, desk: Desk) -> AbstractAsyncContextManager[object]:
-    return alongside(outlet.beat(pulse, every_s=desk.settings.pulse_s)) if pulse else nullcontext()
+def _kept_alive(outlet: Outlet, keepalive: bytes, desk: Desk) -> AbstractAsyncContextManager[object]:
+    every_s = desk.settings.keepalive_s
+    return alongside(outlet.beat(keepalive, every_s=every_s)) if keepalive else nullcontext()
 
 
 async def _tell(outlet: Outlet, encoder: Encoder, delta: Delta) -> None:
@@ -111,7 +112,7 @@ async def _tell(outlet: Outlet, encoder: Encoder, delta: Delta) -> None:
 
 
 async def _whole(
-    exchange: Exchange, prompts: Sequence[Prompt], model: ServedModel, desk: Desk, timings: Timings
+    exchange: GenerationCall, prompts: Sequence[Prompt], model: ServedModel, desk: Desk, timings: Timings
 ) -> web.Response:
     encoder, body, finishes = exchange.encoder(desk.identity()), b"", list[Finish]()
     async with answers(prompts, model) as made:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from nearstream.core.errors import NearstreamError
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Step
 from nearstream.core.ports import Engine
 from nearstream.replica.batch import Batch
 from nearstream.replica.calls import current
@@ -24,18 +24,14 @@ class ScheduledEngine:
         self._batch = batch
 
     async def generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        *,
-        max_new_tokens: int,
-        on_end: Callable[[], None] | None = None,
+        self, request: EngineRequest, *, on_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[Step, None]:
         """See `Engine.generate`; GenerationFailed also when the call is aborted."""
         call = current()
-        generation = call.generation(len(prompt), max_new_tokens)
+        tokens, most = len(request.prompt), request.max_new_tokens
+        generation = call.generation(tokens, most)
         try:
-            async with self._batch.place(len(prompt) + max_new_tokens, priority=call.priority) as leave:
+            async with self._batch.place(tokens + most, priority=call.priority) as leave:
                 generation.admitted()
 
                 def ended() -> None:
@@ -43,7 +39,7 @@ class ScheduledEngine:
                     if on_end is not None:
                         on_end()
 
-                steps = self._engine.generate(prompt, sampling, max_new_tokens=max_new_tokens, on_end=ended)
+                steps = self._engine.generate(request, on_end=ended)
                 async with aclosing(steps):
                     async for step in steps:
                         generation.stepped(len(step.token_ids))

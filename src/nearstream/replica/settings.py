@@ -25,7 +25,7 @@ class ServerSettings:
     grace_s: float = 90.0
     stall_s: float = 60.0
     """How long a client may take nothing of its answer before its connection is ended."""
-    pulse_s: float = 15.0
+    keepalive_s: float = 15.0
     """After how much silence a stream that allows it is kept alive by a comment."""
     api_key: str | None = None
     cors_allow_origins: tuple[str, ...] = ("*",)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.core.ports import AdapterHost, Engine
 
 PROMPT = (5, 6, 7, 8, 9, 10)
@@ -17,7 +17,7 @@ GREEDY = Sampling()
 
 
 async def collect(engine, prompt=PROMPT, sampling=GREEDY, max_new_tokens=12) -> list[Step]:
-    async with aclosing(engine.generate(prompt, sampling, max_new_tokens=max_new_tokens)) as steps:
+    async with aclosing(engine.generate(EngineRequest(prompt, sampling, max_new_tokens))) as steps:
         return [step async for step in steps]
 
 

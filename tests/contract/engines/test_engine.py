@@ -10,7 +10,7 @@ import pytest
 from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, drain, first_step, ids, until
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Overloaded, Unsupported
-from nearstream.core.generation import Sampling
+from nearstream.core.generation import EngineRequest, Sampling
 
 
 async def test_an_answer_has_the_number_of_tokens_asked_for(open_engine):
@@ -30,7 +30,7 @@ async def test_the_end_of_the_work_is_told_once_and_not_after_the_last_step(open
     ends: list[int] = []
     async with open_engine() as engine:
         taken = 0
-        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=12, on_end=lambda: ends.append(taken))
+        answer = engine.generate(EngineRequest(PROMPT, Sampling(), 12), on_end=lambda: ends.append(taken))
         async for step in answer:
             assert step.finish is None or len(ends) == 1
             taken += len(step.token_ids)
@@ -68,7 +68,7 @@ async def test_requests_that_run_together_interleave(open_engine):
     order: list[str] = []
 
     async def follow(engine, name: str, prompt: tuple[int, ...]) -> None:
-        async with aclosing(engine.generate(prompt, Sampling(), max_new_tokens=40)) as steps:
+        async with aclosing(engine.generate(EngineRequest(prompt, Sampling(), 40))) as steps:
             async for _ in steps:
                 order.append(name)  # noqa: PERF401 - the order is what is looked at
 
@@ -89,7 +89,7 @@ async def test_an_answer_is_the_same_alone_and_in_company(open_engine):
 
 async def test_closing_the_answer_frees_its_place_before_it_would_have_ended(open_engine):
     async with open_engine() as engine:
-        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG)
+        answer = engine.generate(EngineRequest(PROMPT, Sampling(), LONG))
         await first_step(answer)
         assert engine.live == 1
         await answer.aclose()
@@ -107,7 +107,7 @@ async def test_cancelling_the_reader_frees_its_place(open_engine):
 
 async def test_a_full_engine_refuses_and_a_freed_place_is_given_to_who_waits(open_engine):
     async with open_engine(Limits(max_seqs=1, max_waiting=1)) as engine:
-        running = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG)
+        running = engine.generate(EngineRequest(PROMPT, Sampling(), LONG))
         await first_step(running)
         waiting = asyncio.ensure_future(collect(engine))
         await until(lambda: engine.waiting == 1)
@@ -119,7 +119,7 @@ async def test_a_full_engine_refuses_and_a_freed_place_is_given_to_who_waits(ope
 
 async def test_leaving_the_line_makes_room_in_it(open_engine):
     async with open_engine(Limits(max_seqs=1, max_waiting=1)) as engine:
-        running = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG)
+        running = engine.generate(EngineRequest(PROMPT, Sampling(), LONG))
         await first_step(running)
         waiting = asyncio.ensure_future(collect(engine))
         await until(lambda: engine.waiting == 1)
@@ -161,7 +161,7 @@ async def test_no_prompt_and_no_new_tokens_are_refused(open_engine):
 async def test_closing_the_engine_ends_what_runs_and_may_be_done_twice(open_engine):
     async with open_engine() as engine:
         assert await engine.healthy()
-        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG)
+        answer = engine.generate(EngineRequest(PROMPT, Sampling(), LONG))
         await first_step(answer)
         await engine.aclose()
         with pytest.raises(EngineDied):

@@ -15,7 +15,7 @@ from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, first_s
 from tests.lora import noise, saying, write_safetensors
 
 from nearstream.core.errors import Conflict, EngineDied, Missing, Unsupported, Unusable
-from nearstream.core.generation import Sampling
+from nearstream.core.generation import EngineRequest, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
 
 PARROT, OWL = Sampling(adapter="parrot"), Sampling(adapter="owl")
@@ -50,7 +50,7 @@ async def test_answers_at_once_have_their_own_adapter_each(open_engine, weights)
 async def test_the_base_model_answers_while_an_adapter_does(open_engine, weights):
     async with open_engine() as engine:
         await engine.load_adapter("parrot", weights[0])
-        async with aclosing(engine.generate(PROMPT, PARROT, max_new_tokens=LONG)) as long:
+        async with aclosing(engine.generate(EngineRequest(PROMPT, PARROT, LONG))) as long:
             await first_step(long)
             await collect(engine)
             assert engine.live == 1
@@ -103,7 +103,7 @@ async def test_an_answer_that_waits_for_another_adapters_turn_can_be_left(open_e
     async with open_engine(Limits(max_seqs=4)) as engine:
         await engine.load_adapter("parrot", weights[0])
         await engine.load_adapter("owl", weights[1])
-        long = engine.generate(PROMPT, PARROT, max_new_tokens=LONG)
+        long = engine.generate(EngineRequest(PROMPT, PARROT, LONG))
         await first_step(long)
         waiting = asyncio.ensure_future(collect(engine, sampling=OWL, max_new_tokens=LONG))
         await until(lambda: engine.live == 2)
@@ -161,7 +161,7 @@ async def test_two_lanes_answer_for_two_adapters_side_by_side(openvino_settings,
     async with OpenVINOEngine.open(replace(openvino_settings, adapter_lanes=2)) as engine:
         await engine.load_adapter("parrot", weights[0])
         await engine.load_adapter("owl", weights[1])
-        async with aclosing(engine.generate(PROMPT, PARROT, max_new_tokens=LONG)) as long:
+        async with aclosing(engine.generate(EngineRequest(PROMPT, PARROT, LONG))) as long:
             await first_step(long)
             assert ids(await collect(engine, sampling=OWL)) == [99] * 12
             assert engine.live == 1

@@ -17,7 +17,7 @@ from tests.contract.engines.asking import LONG, PROMPT, collect, drain, first_st
 from tokenizers import Tokenizer
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unsupported, Unusable
-from nearstream.core.generation import Grammar, Sampling
+from nearstream.core.generation import EngineRequest, Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
 
@@ -32,7 +32,7 @@ async def engine(openvino_settings):
 
 async def test_killing_the_process_fails_each_request_and_a_new_one_serves(openvino_settings):
     async with OpenVINOEngine.open(replace(openvino_settings, restart_delay_s=0.01, max_seqs=2)) as engine:
-        running = [engine.generate((n, 6, 7), Sampling(), max_new_tokens=LONG) for n in (5, 6)]
+        running = [engine.generate(EngineRequest((n, 6, 7), Sampling(), LONG)) for n in (5, 6)]
         for answer in running:
             await first_step(answer)
         waiting = asyncio.ensure_future(collect(engine))
@@ -53,7 +53,7 @@ async def test_killing_the_process_fails_each_request_and_a_new_one_serves(openv
 async def test_an_answer_is_made_to_its_end_though_its_reader_waits_and_holds_nobody_up(openvino_settings):
     async with OpenVINOEngine.open(replace(openvino_settings, max_seqs=1)) as engine:
         made = asyncio.Event()
-        slow = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG, on_end=made.set)
+        slow = engine.generate(EngineRequest(PROMPT, Sampling(), LONG), on_end=made.set)
         taken = [await first_step(slow)]
         assert not made.is_set()
         assert len(ids(await collect(engine))) == 12  # there is one place: the slow one has left it
@@ -65,7 +65,7 @@ async def test_an_answer_is_made_to_its_end_though_its_reader_waits_and_holds_no
 async def test_a_request_that_dies_with_its_process_is_told_to_have_ended(openvino_settings):
     async with OpenVINOEngine.open(openvino_settings) as engine:
         ended = asyncio.Event()
-        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG, on_end=ended.set)
+        answer = engine.generate(EngineRequest(PROMPT, Sampling(), LONG), on_end=ended.set)
         await first_step(answer)
         os.kill(engine.pid, signal.SIGKILL)
         async with asyncio.timeout(20):
@@ -108,7 +108,7 @@ async def test_a_cancelled_request_holds_nothing_after_one_step(openvino_setting
 async def test_no_process_outlives_the_engine(openvino_settings):
     async with OpenVINOEngine.open(openvino_settings) as engine:
         worker = psutil.Process(engine.pid)
-        answer = engine.generate(PROMPT, Sampling(), max_new_tokens=LONG)
+        answer = engine.generate(EngineRequest(PROMPT, Sampling(), LONG))
         await first_step(answer)
         await answer.aclose()
     assert not worker.is_running()
@@ -269,7 +269,7 @@ async def test_a_json_schema_beyond_that_grammar_rules_the_text_too(engine, open
 @pytest.mark.parametrize(("kind", "source"), [("regex", "((("), ("json_schema", "{{{")])
 async def test_a_grammar_that_cannot_be_used_fails_that_request_alone(engine, with_grammar, kind, source):
     plain = ids(await collect(engine, max_new_tokens=200))
-    async with aclosing(engine.generate(PROMPT, Sampling(), max_new_tokens=200)) as answer:
+    async with aclosing(engine.generate(EngineRequest(PROMPT, Sampling(), 200))) as answer:
         begun = [await first_step(answer)]
         with pytest.raises(Invalid, match="grammar"):
             await collect(engine, sampling=with_grammar(kind, source))

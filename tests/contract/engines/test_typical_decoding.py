@@ -16,7 +16,7 @@ from tests.contract.engines.asking import PROMPT, collect, first_step, ids, unti
 from tests.contract.engines.warped import penalised, warped
 
 from nearstream.core.errors import GenerationFailed, Invalid
-from nearstream.core.generation import Grammar, Sampling
+from nearstream.core.generation import EngineRequest, Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.options import options_of
 from nearstream.models.builtin import builtin_path
@@ -118,7 +118,7 @@ async def test_it_ends_with_the_models_end(engine):
 @pytest.mark.parametrize("penalty", [1.0, 1.03])
 async def test_closing_it_frees_its_place(engine, penalty):
     sampling = replace(TYPICAL, repetition_penalty=penalty, top_k=10)
-    async with aclosing(engine.generate(PROMPT, sampling, max_new_tokens=200)) as answer:
+    async with aclosing(engine.generate(EngineRequest(PROMPT, sampling, 200))) as answer:
         await first_step(answer)
     await until(lambda: engine.live == 0)
     assert len(ids(await collect(engine))) == 12
@@ -128,7 +128,7 @@ async def test_closing_it_frees_its_place(engine, penalty):
 async def test_it_goes_on_when_a_grammar_beside_it_breaks_a_step(engine, penalty):
     seeded = replace(TYPICAL, seed=7, repetition_penalty=penalty, top_k=10)
     alone = ids(await collect(engine, sampling=seeded, max_new_tokens=20))
-    async with aclosing(engine.generate(PROMPT, seeded, max_new_tokens=20)) as answer:
+    async with aclosing(engine.generate(EngineRequest(PROMPT, seeded, 20))) as answer:
         begun = [await first_step(answer)]
         with pytest.raises(Invalid, match="grammar"):
             await collect(engine, sampling=Sampling(grammar=Grammar("regex", "(((")))

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.toy_tokenizers import write_model
 
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.scripted import ScriptedEngine
 from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
@@ -34,10 +34,10 @@ class Witness(ScriptedEngine):
         """After so many tokens it holds, until it is resumed."""
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int, **options: Any
+        self, request: EngineRequest, *, on_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[Step, None]:
-        self.asked.append((list(prompt), sampling, max_new_tokens))
-        return super().generate(prompt, sampling, max_new_tokens=max_new_tokens, **options)
+        self.asked.append((list(request.prompt), request.sampling, request.max_new_tokens))
+        return super().generate(request, on_end=on_end)
 
     def _say(self, prompt: Sequence[int], said: int) -> int:
         self.said += 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.toy_tokenizers import byte_level
 
 from nearstream.core.errors import GenerationFailed
-from nearstream.core.generation import Delta, Sampling, Step
+from nearstream.core.generation import Delta, EngineRequest, Sampling, Step
 from nearstream.replica.answer import Prompt, deltas
 from nearstream.replica.readiness import ServedModel
 from nearstream.text.tokenizer import SpecialTokens, Tokenizer
@@ -27,9 +27,7 @@ class Batches:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = steps
 
-    async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, *, max_new_tokens: int, on_end: object = None
-    ) -> AsyncGenerator[Step, None]:
+    async def generate(self, request: EngineRequest, *, on_end: object = None) -> AsyncGenerator[Step, None]:
         for step in self.steps:
             yield step
 

@@ -248,7 +248,7 @@ async def reading_nothing(server: Server, tokens: int) -> AsyncIterator[None]:
 async def test_a_silent_stream_is_kept_alive_where_comments_may_come(tmp_path: Path, path: str, beats: bool):
     engine = Witness(ids_of("hello", tmp_path))
     engine.pause()
-    told = settings(tmp_path, pulse_s=0.05)
+    told = settings(tmp_path, keepalive_s=0.05)
     async with serving(told, engine) as server, aiohttp.ClientSession(server.url) as session:
         async with asyncio.TaskGroup() as tasks:
             call = tasks.create_task(session.post(path, json={"inputs": "hi", "stream": True}))
@@ -265,7 +265,7 @@ async def test_a_silent_stream_is_kept_alive_where_comments_may_come(tmp_path: P
 async def test_a_stream_that_was_kept_alive_tells_of_failure_inside_itself(tmp_path: Path):
     engine = Witness(ids_of("hello", tmp_path))
     engine.pause()
-    told = settings(tmp_path, pulse_s=0.05)
+    told = settings(tmp_path, keepalive_s=0.05)
     async with serving(told, engine) as server, aiohttp.ClientSession(server.url) as session:
         response = await session.post("/generate_stream", json={"inputs": "hi"})
         engine.die("it ended with signal 9")

@@ -380,7 +380,7 @@ def test_a_conversation_streams_as_its_release_and_operator_have_it(
     for stream, expected in ((True, content_type), (False, "application/json")):
         body = {"messages": [{"role": "user", "content": "a"}], "stream": stream}
         found = lmi.read(json.dumps(body).encode(), terms(version, **form)).exchange()
-        assert (found.stream, found.content_type, found.pulse) == (stream, expected, b"")
+        assert (found.stream, found.content_type, found.keepalive) == (stream, expected, b"")
         assert len(found.requests) == 1
         assert found.settle(found.requests[0], prompt_tokens=1).max_new_tokens > 1
 

@@ -16,7 +16,7 @@ from nearstream.core.errors import (
     Unsupported,
 )
 from nearstream.core.generation import ChatPrompt, GenerationRequest, Message, TextPrompt
-from nearstream.core.ports import Exchange
+from nearstream.core.ports import GenerationCall
 from nearstream.wire.dialects import openai
 from nearstream.wire.dialects.terms import Terms, tgi_release
 
@@ -29,7 +29,7 @@ def chat(terms: Terms = Terms(), **body: object) -> GenerationRequest:  # noqa: 
     return first(openai.read_chat(json.dumps(document).encode(), terms).exchange())
 
 
-def first(exchange: Exchange) -> GenerationRequest:
+def first(exchange: GenerationCall) -> GenerationRequest:
     """With the grammar that is found once the tokens are counted."""
     request = exchange.requests[0]
     return replace(request, sampling=exchange.settle(request, prompt_tokens=1).sampling)

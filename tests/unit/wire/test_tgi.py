@@ -331,6 +331,9 @@ def test_some_errors_come_before_the_stream_and_most_inside_it(error: Nearstream
 
 def test_only_tgis_own_streaming_routes_are_kept_alive():
     body = b'{"inputs": "hi", "stream": true}'
-    pulses = {route: tgi.read(body, TERMS, route=route).exchange().pulse for route in tgi.Route}
-    assert [route for route, pulse in pulses.items() if pulse] == [tgi.Route.COMPAT, tgi.Route.STREAM]
-    assert pulses[tgi.Route.STREAM] == b":\n\n"
+    keepalives = {route: tgi.read(body, TERMS, route=route).exchange().keepalive for route in tgi.Route}
+    assert [route for route, keepalive in keepalives.items() if keepalive] == [
+        tgi.Route.COMPAT,
+        tgi.Route.STREAM,
+    ]
+    assert keepalives[tgi.Route.STREAM] == b":\n\n"

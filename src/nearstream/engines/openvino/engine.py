@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
-from nearstream.core.generation import Sampling, Step
+from nearstream.core.generation import EngineRequest, Step
 from nearstream.engines.openvino.adapters import Adapters
 from nearstream.engines.openvino.child import Child
 from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
@@ -87,20 +87,16 @@ class OpenVINOEngine:
         return self._loaded is not None and not self._closing.is_set()
 
     async def generate(
-        self,
-        prompt: Sequence[int],
-        sampling: Sampling,
-        *,
-        max_new_tokens: int,
-        on_end: Callable[[], None] | None = None,
+        self, request: EngineRequest, *, on_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[Step, None]:
-        """Continue `prompt`; see `Engine.generate`."""
+        """See `Engine.generate`."""
         loaded = self._ready()
+        sampling = request.sampling
         with self._adapters.worn_by(sampling.adapter) as adapter:
             refuse_unsupported(sampling, grammar=loaded.grammar)
-            self._refuse_unfit(len(prompt), max_new_tokens)
-            options = options_of(sampling, max_new_tokens=max_new_tokens, seed=self._seed())
-            answer = self._requests.add(_little_endian(prompt), options, adapter=adapter)
+            self._refuse_unfit(len(request.prompt), request.max_new_tokens)
+            options = options_of(sampling, max_new_tokens=request.max_new_tokens, seed=self._seed())
+            answer = self._requests.add(_little_endian(request.prompt), options, adapter=adapter)
             answer.on_end = on_end
             try:
                 while True:

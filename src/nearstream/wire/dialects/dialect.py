@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nearstream.core.errors import NearstreamError
-from nearstream.core.ports import Exchange
+from nearstream.core.ports import GenerationCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Refusal:
 class Draft(Protocol):
     """A body of the right shape, before its rules are checked."""
 
-    def exchange(self) -> Exchange:
+    def exchange(self) -> GenerationCall:
         """Raises Invalid when a rule is broken, Unsupported where no engine could comply."""
         ...
 

@@ -142,7 +142,7 @@ class LmiExchange:
         return _CONTENT_TYPES.get(self.kind, "application/json")
 
     @property
-    def pulse(self) -> bytes:
+    def keepalive(self) -> bytes:
         """Nothing: readers of lines break on blank ones."""
         return b""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nearstream.core.errors import Invalid, NearstreamError
 from nearstream.core.generation import GenerationRequest
-from nearstream.core.ports import Encoder, Exchange, Identity, Settled
+from nearstream.core.ports import Encoder, GenerationCall, Identity, Settled
 from nearstream.wire.dialects.dialect import Draft, Refusal
 
 
@@ -19,7 +19,7 @@ class Adapted:
     adapter: str
     known: Container[str]
 
-    def exchange(self) -> Exchange:
+    def exchange(self) -> GenerationCall:
         if self.adapter not in self.known:
             raise Invalid(f"Adapter {self.adapter} is not registered")
         return AdaptedExchange(self.draft.exchange(), self.adapter)
@@ -32,7 +32,7 @@ class Adapted:
 class AdaptedExchange:
     """The exchange of another draft, with the adapter in its requests."""
 
-    exchange: Exchange
+    exchange: GenerationCall
     adapter: str
 
     @property
@@ -53,8 +53,8 @@ class AdaptedExchange:
         return self.exchange.content_type
 
     @property
-    def pulse(self) -> bytes:
-        return self.exchange.pulse
+    def keepalive(self) -> bytes:
+        return self.exchange.keepalive
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
         return self.exchange.settle(request, prompt_tokens=prompt_tokens)

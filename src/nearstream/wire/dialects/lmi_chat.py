@@ -80,7 +80,7 @@ class LmiOpenAIExchange:
         return JSON_LINES if self.kind == "chat_lines" else self.told.content_type
 
     @property
-    def pulse(self) -> bytes:
+    def keepalive(self) -> bytes:
         return b""
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:

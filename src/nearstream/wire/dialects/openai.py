@@ -91,7 +91,7 @@ class OpenAIExchange:
         return sse.CONTENT_TYPE if self.stream else "application/json"
 
     @property
-    def pulse(self) -> bytes:
+    def keepalive(self) -> bytes:
         return b""
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from nearstream.core.errors import Malformed, NearstreamError
-from nearstream.core.ports import Exchange
+from nearstream.core.ports import GenerationCall
 from nearstream.wire.dialects import refusals
 from nearstream.wire.dialects.dialect import Draft, Refusal
 
@@ -43,7 +43,7 @@ class TextDraft:
     draft: Draft
     wording: TextWording
 
-    def exchange(self) -> Exchange:
+    def exchange(self) -> GenerationCall:
         return self.draft.exchange()
 
     def refusal(self, error: NearstreamError) -> Refusal:

@@ -67,8 +67,8 @@ class TgiDraft:
         )
         requests = (request,) * (asked.best_of or 1)
         keeps_alive = self.route in {Route.COMPAT, Route.STREAM}
-        pulse = sse.COMMENT if self.stream and keeps_alive else b""
-        return TgiExchange(requests, asked, self.terms, self.stream, self._shape(asked), pulse)
+        keepalive = sse.COMMENT if self.stream and keeps_alive else b""
+        return TgiExchange(requests, asked, self.terms, self.stream, self._shape(asked), keepalive)
 
     def refusal(self, error: NearstreamError) -> Refusal:
         named = refusals.renamed(error, _NAMES)
@@ -102,7 +102,7 @@ class TgiExchange:
     terms: Terms
     stream: bool
     shape: Shape
-    pulse: bytes
+    keepalive: bytes
 
     @property
     def content_type(self) -> str:
