@@ -24,7 +24,7 @@ import psutil
 import uvloop
 from aiohttp import web
 
-from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
+from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
@@ -103,7 +103,7 @@ class _OneReplica:
 
     def __init__(self, path: str) -> None:
         spec = ReplicaSpec("e", "v", "c", "primary", "tgi", "3.3.6", "builtin", "builtin")
-        self._replica = Replica("r", spec, ReplicaState.READY, path, 0, 0.0)
+        self._replica = Replica("r", spec, ReplicaState.READY, UnixSocket(path), "", 0.0)
 
     @asynccontextmanager
     async def lease(self, *_: object, **__: object) -> AsyncGenerator[Lease]:

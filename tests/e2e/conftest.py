@@ -120,6 +120,11 @@ def eventually(condition: Callable[[], bool], what: str, *, timeout_s: float = 6
         time.sleep(0.1)
 
 
+def pid_of(replica: dict[str, Any]) -> int:
+    """The process of a replica, as `nearstream status` tells it."""
+    return int(replica["handle"].removeprefix("pid "))
+
+
 def alive(pid: int) -> bool:
     """Whether the process runs; one that ended and was not reaped yet does not."""
     try:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.e2e.conftest import Site, alive, eventually, nearstream
+from tests.e2e.conftest import Site, alive, eventually, nearstream, pid_of
 
 from nearstream.models.builtin import builtin_path
 
@@ -147,7 +147,7 @@ def test_a_replica_comes_back_with_what_was_deployed_or_not_at_all(site: Site) -
 
         def replaced() -> None:
             (before,) = site.replicas(name)
-            os.kill(before["pid"], signal.SIGKILL)
+            os.kill(pid_of(before), signal.SIGKILL)
             eventually(
                 lambda: all(
                     each["id"] != before["id"] or each["state"] == "Dead" for each in site.replicas(name)
@@ -164,7 +164,7 @@ def test_a_replica_comes_back_with_what_was_deployed_or_not_at_all(site: Site) -
         shutil.rmtree(site.home / "cache" / "artifacts")
         for each in site.replicas(name):
             if each["state"] == "Ready":
-                os.kill(each["pid"], signal.SIGKILL)
+                os.kill(pid_of(each), signal.SIGKILL)
         assert "has changed since it was deployed" in becomes(site, name, "Failed")
 
 

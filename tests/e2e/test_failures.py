@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from botocore.exceptions import EventStreamError
-from tests.e2e.conftest import Site, alive, eventually, nearstream
+from tests.e2e.conftest import Site, alive, eventually, nearstream, pid_of
 
 # So hot that the choice of a token is nearly even: the end of the sequence comes about once in a vocabulary.
 LONG = {
@@ -31,7 +31,7 @@ def open_stream(site: Site, body: dict[str, object] = LONG):
 
 
 def ready(site: Site) -> list[int]:
-    return [replica["pid"] for replica in site.replicas() if replica["state"] == "Ready"]
+    return [pid_of(replica) for replica in site.replicas() if replica["state"] == "Ready"]
 
 
 def test_a_killed_replica_ends_its_stream_with_a_frame_and_comes_back(own_site: Site) -> None:

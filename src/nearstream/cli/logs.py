@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections import deque
-from pathlib import Path
-from typing import Annotated, BinaryIO, cast
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from nearstream.cli.options import EndpointArgument, HomeOption, site
+from nearstream.compose.site import replica_logs
 from nearstream.core.errors import Missing
+from nearstream.core.ports import ReplicaLog, ReplicaLogs
 
 POLL_S = 0.2
 
@@ -24,27 +25,42 @@ def logs(
 ) -> None:
     """Print the container logs of an endpoint, newest replica last."""
     _, place = site(home)
-    folder = place.logs / endpoint
-    files = _files(folder)
-    if not files:
-        raise Missing(f"There are no logs of an endpoint {endpoint!r} under {place.logs}.")
-    followed: dict[Path, BinaryIO] = {}
-    for path in files:
-        print(f"==> {path.relative_to(place.logs)} <==")
-        file = cast("BinaryIO", path.open("rb"))
-        for line in deque(file, maxlen=lines):
-            print(line.decode(errors="replace"), end="")
-        followed[path] = file
-    while follow:
-        grew = False
-        for path in _files(folder):
-            file = followed.get(path) or followed.setdefault(path, path.open("rb"))
-            for line in file:
-                grew = True
-                print(line.decode(errors="replace"), end="", flush=True)
-        if not grew:
-            time.sleep(POLL_S)
+
+    async def run() -> None:
+        source = replica_logs(place)
+        found = await source.logs(endpoint)
+        if not found:
+            raise Missing(f"There are no logs of an endpoint {endpoint!r} under {place.logs}.")
+        ends = {log.name: await _show_end(source, log, lines) for log in found}
+        while follow:
+            if not await _show_more(source, endpoint, ends):
+                await asyncio.sleep(POLL_S)
+
+    asyncio.run(run())
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.log"), key=lambda path: path.stat().st_mtime)
+async def _show_end(source: ReplicaLogs, log: ReplicaLog, lines: int) -> int:
+    """Print the last lines of a log; where it ended."""
+    print(f"==> {log.name} <==")
+    last: deque[bytes] = deque(maxlen=lines)
+    at, rest = 0, b""
+    while piece := await source.read(log, start=at):
+        at += len(piece)
+        *whole, rest = (rest + piece).split(b"\n")
+        last.extend(line + b"\n" for line in whole)
+    last.extend([rest] if rest else [])
+    print(b"".join(last).decode(errors="replace") + ("\n" if rest else ""), end="", flush=True)
+    return at
+
+
+async def _show_more(source: ReplicaLogs, endpoint: str, ends: dict[str, int]) -> bool:
+    """Print what was written since `ends`, and move them on; whether anything was."""
+    grew = False
+    for log in await source.logs(endpoint):
+        at = ends.get(log.name, 0)
+        at = at if log.size_bytes >= at else 0  # it was rotated
+        piece = await source.read(log, start=at)
+        print(piece.decode(errors="replace"), end="", flush=True)
+        ends[log.name] = at + len(piece)
+        grew = grew or bool(piece)
+    return grew

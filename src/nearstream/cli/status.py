@@ -39,5 +39,5 @@ def _replica(replica: dict[str, Any]) -> str:
     model = runs if runs == asked else f"{runs} in place of {asked} (alias)"
     return (
         f"{replica['variant']}  {replica['state']}  {model}, {replica['persona']} {replica['version']}, "
-        f"pid {replica['pid']}, {replica['in_flight']} in flight"
+        f"{replica['handle'] or 'not started'}, {replica['in_flight']} in flight"
     )

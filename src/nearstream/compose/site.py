@@ -13,8 +13,10 @@ from importlib.metadata import version
 
 from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, replica_environment
+from nearstream.core.ports import ReplicaLogs
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
+from nearstream.deploy.logs import LocalLogs
 from nearstream.deploy.objectstore import ObjectStore, end_left_in
 from nearstream.fleet.controller import Controller, Parts
 from nearstream.fleet.pool import Pool
@@ -129,6 +131,9 @@ async def stop_left(home: Home) -> int:
     """End what a home's front door left behind, replicas and its object store; how many processes."""
     store = await end_left_in(home.path)
     async with LocalDeployer(home.path, environment={}, clock=clock) as deployer:
-        left = len(await deployer.observe())
-        await deployer.stop_all(grace_s=STOP_GRACE_S)
-    return left + store
+        return store + await deployer.stop_all(grace_s=STOP_GRACE_S)
+
+
+def replica_logs(home: Home) -> ReplicaLogs:
+    """What the replicas of a home wrote, whether or not its site runs."""
+    return LocalLogs(home.logs)

@@ -133,6 +133,31 @@ class Deployer(Protocol):
         """Drain, then end it after `grace_s` at the latest; a replica that is gone already is no error."""
         ...
 
+    async def stop_all(self, *, grace_s: float) -> int:
+        """Stop every replica this home owns, all at the same time; how many there were."""
+        ...
+
     async def observe(self) -> Sequence[Replica]:
         """Every replica this home owns, those started by an earlier process too, with its state now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLog:
+    """The log of one replica; `name` tells it from every other log of its site."""
+
+    name: str
+    replica_id: str
+    size_bytes: int
+
+
+class ReplicaLogs(Protocol):
+    """What replicas wrote, those that are gone too."""
+
+    async def logs(self, endpoint: str) -> Sequence[ReplicaLog]:
+        """The logs of an endpoint's replicas, the one written last at the end."""
+        ...
+
+    async def read(self, log: ReplicaLog, *, start: int) -> bytes:
+        """Some of a log from the byte `start` on; b"" at its end. A log that became shorter was rotated."""
         ...

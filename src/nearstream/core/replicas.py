@@ -1,4 +1,4 @@
-"""What a replica is: one model server process behind an endpoint's variant."""
+"""What a replica is: one model server behind an endpoint's variant."""
 
 from __future__ import annotations
 
@@ -45,14 +45,44 @@ class ReplicaSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A Unix socket on this machine."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A TCP port of some machine."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+Address = UnixSocket | HostPort
+
+NO_ADDRESS = UnixSocket("")
+"""Of a replica that could not be started."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
-    """One replica as observed. `socket` is the path of the Unix socket it serves HTTP on."""
+    """One replica as observed. It serves HTTP at `address`.
+
+    `handle` is how its deployer finds it again, as an operator may read it; nothing else takes it apart.
+    """
 
     id: str
     spec: ReplicaSpec
     state: ReplicaState
-    socket: str
-    pid: int
+    address: Address
+    handle: str
     started_at: float
     """Seconds since the epoch."""
     exit_reason: str | None = None

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from nearstream.core.replicas import Replica, ReplicaSpec
 from nearstream.deploy import processes
 from nearstream.deploy.runs import Run, Runs
 from nearstream.deploy.watch import PATIENT, Patience, Watch
+from nearstream.tasks import alongside
 
 KILL_WAIT_S = 5.0
 
@@ -68,21 +70,21 @@ class LocalDeployer:
         self._command = command
         self._patience = patience
         self._watched: dict[str, _Watched] = {}
-        self._tasks = asyncio.TaskGroup()
+        self._open = AsyncExitStack()
+        self._tasks: asyncio.TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         """Raises Unusable when the home's folders cannot be made."""
         self._runs.prepare()
-        await self._tasks.__aenter__()
+        self._tasks = await self._open.enter_async_context(alongside())
         return self
 
     async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for replica_id in list(self._watched):
             self._forget(replica_id)
-        # Not told of the error: it would come out wrapped in a group.
-        await self._tasks.__aexit__(None, None, None)
+        await self._open.__aexit__(kind, error, trace)
 
     async def start(self, spec: ReplicaSpec) -> Replica:
         """See Deployer. Raises Unusable when there is no such command, no space or no permission."""
@@ -143,13 +145,16 @@ class LocalDeployer:
                 looks.create_task(self._watch(run).look())
         return [self._watched[known].watch.replica for known in sorted(self._watched)]
 
-    async def stop_all(self, *, grace_s: float) -> None:
-        """Ends every replica of this home, all at the same time."""
-        async with asyncio.TaskGroup() as stops:
-            for replica in await self.observe():
+    async def stop_all(self, *, grace_s: float) -> int:
+        """See Deployer."""
+        replicas = await self.observe()
+        async with alongside() as stops:
+            for replica in replicas:
                 stops.create_task(self.stop(replica.id, grace_s=grace_s))
+        return len(replicas)
 
     def _watch(self, run: Run) -> Watch:
+        assert self._tasks is not None  # noqa: S101  # the context was entered
         watch = Watch(run, clock=self._clock, notify=self._notify, patience=self._patience)
         self._watched[run.id] = _Watched(watch, self._tasks.create_task(watch.follow()))
         return watch

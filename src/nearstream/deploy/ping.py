@@ -1,10 +1,12 @@
-"""Asks a replica how it is: `GET /ping` on its Unix socket."""
+"""Asks a replica how it is: `GET /ping`."""
 
 from __future__ import annotations
 
 from enum import Enum, auto
 
 import aiohttp
+
+from nearstream.core.replicas import Address, UnixSocket
 
 # The container contract: an answer within two seconds.
 PING_TIMEOUT_S = 2.0
@@ -19,14 +21,16 @@ class Health(Enum):
     SILENT = auto()
 
 
-async def ping(socket: str, *, timeout_s: float = PING_TIMEOUT_S) -> Health:
+async def ping(address: Address, *, timeout_s: float = PING_TIMEOUT_S) -> Health:
     """One question; never raises."""
+    connector = aiohttp.UnixConnector(address.path) if isinstance(address, UnixSocket) else None
+    url = f"http://{'replica' if connector else address}/ping"
     try:
         async with (
             aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(socket), timeout=aiohttp.ClientTimeout(total=timeout_s)
+                connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s)
             ) as session,
-            session.get("http://replica/ping") as response,
+            session.get(url) as response,
         ):
             return Health.WELL if response.status == _OK else Health.UNWELL
     except TimeoutError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from nearstream.core.ports import Clock
-from nearstream.core.replicas import UNFIT_EXIT, Replica, ReplicaState
+from nearstream.core.replicas import UNFIT_EXIT, Replica, ReplicaState, UnixSocket
 from nearstream.deploy import processes
 from nearstream.deploy.ping import PING_TIMEOUT_S, Health, ping
 from nearstream.deploy.runs import Run, outgrown, rotate, tail_of
@@ -47,8 +47,8 @@ class Watch:
             id=run.id,
             spec=run.spec,
             state=ReplicaState.DRAINING if run.stopping else ReplicaState.STARTING,
-            socket=run.socket,
-            pid=run.pid,
+            address=UnixSocket(run.socket),
+            handle=f"pid {run.pid}",
             started_at=run.started_at,
         )
         self.exited = asyncio.Event()
@@ -73,7 +73,7 @@ class Watch:
         self._look_for_death()
         if self.replica.state not in {ReplicaState.STARTING, ReplicaState.READY}:
             return
-        health = await ping(self.run.socket, timeout_s=self._patience.ping_s)
+        health = await ping(self.replica.address, timeout_s=self._patience.ping_s)
         self._look_for_death()
         if self.replica.state in {ReplicaState.STARTING, ReplicaState.READY}:
             self._judge(health)

@@ -13,7 +13,7 @@ import structlog
 from nearstream.core.endpoints import Endpoint
 from nearstream.core.errors import Conflict, Missing, NearstreamError
 from nearstream.core.ports import Clock, Deployer
-from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
+from nearstream.core.replicas import NO_ADDRESS, Replica, ReplicaSpec, ReplicaState
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.reconcile import Action, Forget, SetStatus, StartReplica, StopReplica, plan
 from nearstream.fleet.snapshot import Fleet
@@ -47,7 +47,7 @@ class Controller:
         self._changes = parts.store.changes()
         self._stopping: set[str] = set()
         # Starts that failed, as dead replicas: they count like a crash, with the same back-off.
-        self._stillborn: dict[str, Replica] = {}
+        self._failed_starts: dict[str, Replica] = {}
         self._numbers = count(1)
         self._problems: dict[str, str] = {}
 
@@ -81,7 +81,7 @@ class Controller:
     async def _look(self) -> tuple[list[Desired], list[Replica]]:
         began = self._parts.clock()
         endpoints = await self._parts.store.list(Endpoint)
-        replicas = [*await self._parts.deployer.observe(), *self._stillborn.values()]
+        replicas = [*await self._parts.deployer.observe(), *self._failed_starts.values()]
         replicas = [self._as_stopping(replica) for replica in replicas]
         self._parts.pool.update(Fleet.of(endpoints, replicas, began))
         desired = [self._parts.desire(endpoint) for endpoint in endpoints]
@@ -110,25 +110,25 @@ class Controller:
             await self._parts.deployer.start(spec)
         except NearstreamError as error:
             _log.error("replica cannot be started", endpoint=spec.endpoint, error=str(error))
-            self._remember_stillborn(spec, str(error))
+            self._remember_failed_start(spec, str(error))
         self._wake.set()
 
-    def _remember_stillborn(self, spec: ReplicaSpec, reason: str) -> None:
+    def _remember_failed_start(self, spec: ReplicaSpec, reason: str) -> None:
         now = self._parts.clock()
-        replica_id = f"stillborn-{next(self._numbers)}"
-        self._stillborn[replica_id] = Replica(
+        replica_id = f"failed-{next(self._numbers)}"
+        self._failed_starts[replica_id] = Replica(
             id=replica_id,
             spec=spec,
             state=ReplicaState.DEAD,
-            socket="",
-            pid=0,
+            address=NO_ADDRESS,
+            handle="",
             started_at=now,
             exit_reason=reason,
         )
 
     def _begin_stop(self, stop: StopReplica, group: asyncio.TaskGroup) -> None:
         """Stops in the background: draining one replica must not hold up the others."""
-        if self._stillborn.pop(stop.id, None) is not None:
+        if self._failed_starts.pop(stop.id, None) is not None:
             self._wake.set()
         elif stop.id not in self._stopping:
             self._stopping.add(stop.id)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from nearstream.core.errors import Invalid
-from nearstream.core.replicas import Replica
+from nearstream.core.replicas import Address, Replica, UnixSocket
 from nearstream.wire.framing import http1
 from nearstream.wire.framing.http1 import Head, ResponseReader
 
@@ -66,7 +66,7 @@ class Upstreams:
                 raise
             return connection
         try:
-            connection = await _connect(replica.socket)
+            connection = await _connect(replica.address)
         except ReplicaGone:
             self._idle.pop(replica.id, None)
             raise
@@ -199,10 +199,14 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-async def _connect(path: str) -> Connection:
+async def _connect(address: Address) -> Connection:
+    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, connection = await asyncio.get_running_loop().create_unix_connection(Connection, path)
+            if isinstance(address, UnixSocket):
+                _, connection = await loop.create_unix_connection(Connection, address.path)
+            else:
+                _, connection = await loop.create_connection(Connection, address.host, address.port)
     except (OSError, TimeoutError) as error:
-        raise ReplicaGone(f"{path} does not answer: {error}") from error
+        raise ReplicaGone(f"{address} does not answer: {error}") from error
     return connection

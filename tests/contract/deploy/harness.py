@@ -36,6 +36,11 @@ async def find(deployer: Deployer, replica_id: str) -> Replica | None:
     return next((replica for replica in await deployer.observe() if replica.id == replica_id), None)
 
 
+def pid_of(replica: Replica) -> int:
+    """The process of a replica of the local deployer."""
+    return int(replica.handle.removeprefix("pid "))
+
+
 async def until_state(deployer: Deployer, replica_id: str, state: ReplicaState) -> Replica:
     found: list[Replica] = []
 

@@ -15,7 +15,7 @@ from random import Random
 import psutil
 import pytest
 import uvloop
-from tests.contract.deploy.harness import standin_command, until
+from tests.contract.deploy.harness import pid_of, standin_command, until
 
 from nearstream.core.endpoints import Container, Endpoint, EndpointStatus, Model, ProductionVariant
 from nearstream.deploy.local import LocalDeployer
@@ -101,7 +101,7 @@ def test_a_killed_replica_costs_a_wait_and_no_error(tmp_path: Path) -> None:
             await site.until_status(EndpointStatus.IN_SERVICE)
             async with site.pool.lease("chat") as lease:
                 first = lease.replica
-            os.kill(first.pid, signal.SIGKILL)
+            os.kill(pid_of(first), signal.SIGKILL)
             site.pool.mark_broken(first.id)
             async with site.pool.lease("chat", wait_s=30) as lease:
                 assert lease.replica.id != first.id
@@ -152,7 +152,7 @@ def test_killing_replicas_at_random_leaves_as_many_as_were_wanted(tmp_path: Path
                 await until(lambda: len(site.pool.fleet.endpoints["chat"].ready) == 2)
                 victims = site.pool.fleet.endpoints["chat"].ready[: random.choice((1, 2))]
                 for victim in victims:
-                    os.kill(victim.pid, signal.SIGKILL)
+                    os.kill(pid_of(victim), signal.SIGKILL)
                 gone = {victim.id for victim in victims}
                 await until(lambda gone=gone: not gone & ready_ids(site))
             await until(lambda: len(site.pool.fleet.endpoints["chat"].ready) == 2)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from tests.contract.deploy.harness import find, spec_of, standin_command, until, until_state
+from tests.contract.deploy.harness import find, pid_of, spec_of, standin_command, until, until_state
 
 from nearstream.core.errors import Unusable
 from nearstream.core.replicas import ReplicaState
@@ -40,7 +40,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
             try:
                 yield deployer
             finally:
-                pids.update({replica.pid for replica in await deployer.observe()})
+                pids.update({pid_of(replica) for replica in await deployer.observe()})
 
     pids: set[int] = set()
     yield open_deployer
@@ -96,7 +96,7 @@ async def test_a_started_replica_becomes_ready(opened: Opener) -> None:
         assert started.state is ReplicaState.STARTING
         ready = await until_state(deployer, started.id, ReplicaState.READY)
         assert ready.spec == spec_of()
-        assert ready.pid == started.pid
+        assert (ready.handle, ready.address) == (started.handle, started.address)
         assert ready.since is not None and ready.since >= ready.started_at
 
 
@@ -116,7 +116,7 @@ async def test_every_change_of_state_is_told(opened: Opener) -> None:
             await told.wait()
         assert (await find(deployer, started.id)).state is ReplicaState.READY
         told.clear()
-        os.kill(started.pid, signal.SIGKILL)
+        os.kill(pid_of(started), signal.SIGKILL)
         async with asyncio.timeout(5):
             await told.wait()
         assert (await find(deployer, started.id)).state is ReplicaState.DEAD
@@ -126,11 +126,11 @@ async def test_a_killed_replica_is_dead_and_says_by_what(opened: Opener) -> None
     async with opened() as deployer:
         started = await deployer.start(spec_of())
         await until_state(deployer, started.id, ReplicaState.READY)
-        os.kill(started.pid, signal.SIGKILL)
+        os.kill(pid_of(started), signal.SIGKILL)
         dead = await until_state(deployer, started.id, ReplicaState.DEAD)
         assert "was killed by SIGKILL" in dead.exit_reason
         assert "serving" in dead.exit_reason
-        assert not psutil.pid_exists(started.pid)
+        assert not psutil.pid_exists(pid_of(started))
 
 
 async def test_a_replica_that_fails_shows_its_code_and_the_end_of_its_log(opened: Opener) -> None:
@@ -178,7 +178,7 @@ async def test_a_replica_that_will_not_drain_is_killed_after_its_grace(
             group.create_task(deployer.stop(started.id, grace_s=0.5))
             await until_state(deployer, started.id, ReplicaState.DRAINING)
             await until(lambda: "deaf" in log_of(tmp_path, started.id))
-        assert not psutil.pid_exists(started.pid)
+        assert not psutil.pid_exists(pid_of(started))
         assert await deployer.observe() == []
 
 
@@ -193,7 +193,7 @@ async def test_nothing_of_a_killed_replica_is_left_behind(opened: Opener, tmp_pa
         await until_state(deployer, started.id, ReplicaState.READY)
         (line,) = [line for line in log_of(tmp_path, started.id).splitlines() if line.startswith("child")]
         child = int(line.split()[1])
-        os.kill(started.pid, signal.SIGKILL)
+        os.kill(pid_of(started), signal.SIGKILL)
         await until_state(deployer, started.id, ReplicaState.DEAD)
         await until(lambda: not running(child))
 
@@ -203,7 +203,7 @@ async def test_a_replica_that_hangs_gets_no_work_and_is_killed(opened: Opener) -
     async with opened(patience=patience) as deployer:
         started = await deployer.start(spec_of())
         await until_state(deployer, started.id, ReplicaState.READY)
-        os.kill(started.pid, signal.SIGSTOP)
+        os.kill(pid_of(started), signal.SIGSTOP)
         await until_state(deployer, started.id, ReplicaState.STARTING)
         dead = await until_state(deployer, started.id, ReplicaState.DEAD)
         assert "did not answer GET /ping" in dead.exit_reason
@@ -214,9 +214,9 @@ async def test_a_replica_that_is_silent_for_a_moment_is_ready_again(opened: Open
     async with opened(patience=patience) as deployer:
         started = await deployer.start(spec_of())
         await until_state(deployer, started.id, ReplicaState.READY)
-        os.kill(started.pid, signal.SIGSTOP)
+        os.kill(pid_of(started), signal.SIGSTOP)
         await until_state(deployer, started.id, ReplicaState.STARTING)
-        os.kill(started.pid, signal.SIGCONT)
+        os.kill(pid_of(started), signal.SIGCONT)
         ready = await until_state(deployer, started.id, ReplicaState.READY)
         assert ready.since > ready.started_at
 
@@ -230,7 +230,7 @@ async def test_a_replica_outlives_its_deployer_and_the_next_one_adopts_it(opened
         assert adopted == replace(started, state=ReplicaState.READY, since=adopted.since)
         await second.stop(started.id, grace_s=30)
         assert await second.observe() == []
-    assert not running(started.pid)
+    assert not running(pid_of(started))
 
 
 async def test_the_death_of_an_adopted_replica_is_told_too(opened: Opener) -> None:
@@ -239,7 +239,7 @@ async def test_the_death_of_an_adopted_replica_is_told_too(opened: Opener) -> No
         started = await first.start(spec_of())
         await until_state(second, started.id, ReplicaState.READY)
         told.clear()
-        os.kill(started.pid, signal.SIGKILL)
+        os.kill(pid_of(started), signal.SIGKILL)
         async with asyncio.timeout(5):
             await told.wait()
         assert (await find(second, started.id)).state is ReplicaState.DEAD
@@ -285,11 +285,11 @@ async def test_a_deep_home_gets_short_sockets_in_a_folder_of_its_own(opened: Ope
     home = tmp_path / "-".join(["deep"] * 30)
     async with opened(home) as deployer:
         started = await deployer.start(spec_of())
-        assert len(started.socket) < 100
-        assert mode_of(Path(started.socket).parent) == 0o700
+        assert len(started.address.path) < 100
+        assert mode_of(Path(started.address.path).parent) == 0o700
         await until_state(deployer, started.id, ReplicaState.READY)
         await deployer.stop(started.id, grace_s=30)
-    Path(started.socket).parent.rmdir()
+    Path(started.address.path).parent.rmdir()
 
 
 async def test_a_replica_gets_its_containers_environment_over_the_inherited_one(

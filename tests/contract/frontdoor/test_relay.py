@@ -18,7 +18,7 @@ from tests.e2e.conftest import free_port
 from nearstream.client.sagemaker import CallFailed, SageMakerClient
 from nearstream.config.home import Credentials
 from nearstream.core.endpoints import Endpoint, EndpointStatus, ProductionVariant
-from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
+from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.snapshot import Fleet
 from nearstream.frontdoor import relay as relay_module
@@ -61,7 +61,7 @@ def fleet(path: Path, *, status: EndpointStatus = EndpointStatus.IN_SERVICE) -> 
     variant = ProductionVariant("AllTraffic", "m")
     endpoint = Endpoint("e", "arn", "c", status, 0.0, 0.0, (variant,), ())
     spec = ReplicaSpec("e", "AllTraffic", "c", "primary", "tgi", "3.3.6", "builtin", "builtin")
-    replica = Replica("r", spec, ReplicaState.READY, str(path), 1, 0.0)
+    replica = Replica("r", spec, ReplicaState.READY, UnixSocket(str(path)), "", 0.0)
     return Fleet.of([endpoint], [replica], time.time())
 
 

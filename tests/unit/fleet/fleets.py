@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nearstream.core.endpoints import Container, Endpoint, EndpointStatus, Model, ProductionVariant
-from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
+from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.specs import Desired, Wanted
 
 VARIANT = ProductionVariant("AllTraffic", "falcon")
@@ -62,8 +62,8 @@ def replica(
         id=replica_id,
         spec=of or spec(),
         state=state,
-        socket=f"/run/{replica_id}.sock",
-        pid=1,
+        address=UnixSocket(f"/run/{replica_id}.sock"),
+        handle="pid 1",
         started_at=started_at,
         exit_reason=exit_reason,
     )
