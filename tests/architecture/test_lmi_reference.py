@@ -14,8 +14,8 @@ from nearstream.replica.lmi.app import Front, build_app
 from nearstream.replica.lmi.registry import Registry
 from nearstream.replica.operation import Operation
 from nearstream.telemetry.djl import DjlMetrics
-from nearstream.wire.dialects.lmi_bodies import LmiBody, LmiParameters
-from nearstream.wire.dialects.lmi_terms import lmi_release
+from nearstream.wire.dialects.lmi.bodies import LmiBody, LmiParameters
+from nearstream.wire.dialects.lmi.terms import lmi_release
 
 FOLDER = REFERENCE / "lmi"
 PAGES = tuple(FOLDER / f"{name}.md" for name in ("configuration", "wire", "handlers", "server"))

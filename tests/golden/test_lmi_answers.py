@@ -14,10 +14,10 @@ import pytest
 from nearstream.core.errors import EngineDied, Malformed, NotReady, Overloaded
 from nearstream.core.generation import Delta, Finish, Token
 from nearstream.core.ports import Encoder, Identity, Payload
-from nearstream.wire.dialects import lmi
-from nearstream.wire.dialects.dialect import Draft
-from nearstream.wire.dialects.lmi_refusals import LmiWording
-from nearstream.wire.dialects.lmi_terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.lmi import generate as lmi
+from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.port import Draft
 
 FOLDER = Path(__file__).parent / "lmi"
 PROMPT = 'Say "hi"'

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nearstream.wire.dialects import openai_shapes, shapes
+from nearstream.wire.dialects.completions import shapes as openai_shapes
+from nearstream.wire.dialects.tgi import shapes
 from nearstream.wire.framing import sse
 
 ANSWERS = Path(__file__).parent / "answers"

@@ -24,7 +24,7 @@ from nearstream.replica.lmi.management import inferred_name
 from nearstream.replica.lmi.served import Source
 from nearstream.replica.lmi.server import LmiServerSettings, Parts, serve
 from nearstream.telemetry.djl import DjlMetrics
-from nearstream.wire.dialects.lmi_terms import lmi_release
+from nearstream.wire.dialects.lmi.terms import lmi_release
 
 log = structlog.get_logger()
 clock = time.time  # noqa: TID251 - registrations and sessions tell the date

@@ -20,8 +20,8 @@ from nearstream.models.convert import WeightFormat
 from nearstream.models.hub import parse_hub_id
 from nearstream.models.resolve import resolve
 from nearstream.replica.adapters import Adapters
-from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi.server import serve
 from nearstream.telemetry.spans import Trace, untraced
 from nearstream.wire.dialects.terms import LATEST, Limits, Release, Terms, tgi_release
 

@@ -15,9 +15,9 @@ from aiohttp import web
 from nearstream.core.errors import Conflict, Invalid, Missing, NotReady, Unusable
 from nearstream.core.generation import EngineRequest, Step
 from nearstream.core.ports import AdapterHost, Engine
-from nearstream.replica.edge import json_body
-from nearstream.wire.dialects.adapters import MOST_NAME, NAME, Adapter, AdapterBody, AdapterList
-from nearstream.wire.dialects.hf import decode
+from nearstream.replica.middleware import json_body
+from nearstream.wire.dialects.adapter_bodies import MOST_NAME, NAME, Adapter, AdapterBody, AdapterList
+from nearstream.wire.dialects.parameters import decode
 
 Prepare = Callable[[str], Awaitable[Path]]
 """From a source to the file that an engine loads, which is removed when it is no longer needed."""

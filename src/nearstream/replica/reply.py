@@ -20,7 +20,7 @@ from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.timings import Timings
 from nearstream.tasks import alongside
-from nearstream.wire.dialects.dialect import Draft, Refusal
+from nearstream.wire.dialects.port import Draft, Refusal
 from nearstream.wire.framing import sse
 
 _log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.contract.lmi.shop import Shop, open_shop, start
 
-from nearstream.wire.dialects.lmi_terms import Format
+from nearstream.wire.dialects.lmi.terms import Format
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Say hello"}], "max_tokens": 40}
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}

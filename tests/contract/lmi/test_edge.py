@@ -18,7 +18,7 @@ from tests.contract.replica.scripted import until
 from nearstream.core.rates import Rate
 from nearstream.replica.lmi.inbound import CUSTOM_ATTRIBUTES, Inbound
 from nearstream.replica.lmi.served import Served, Source
-from nearstream.wire.dialects.lmi_terms import Format
+from nearstream.wire.dialects.lmi.terms import Format
 
 
 class Mirror:

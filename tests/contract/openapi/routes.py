@@ -6,8 +6,8 @@ import pytest
 from aiohttp import web
 from tests.contract.replica.scripted import Witness, serving
 
-from nearstream.replica import server
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi import server
 
 
 async def routes(told: ServerSettings) -> set[tuple[str, str]]:

@@ -14,8 +14,8 @@ import pytest
 from tests.contract.openapi.routes import routes
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 
-from nearstream.replica.openapi import document
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi.openapi.document import document
 from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
 
 HERE = Path(__file__).parent

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.models.builtin import builtin_path
-from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi.server import serve
 from nearstream.wire.dialects.terms import Limits, Terms
 
 TERMS = Terms(limits=Limits(max_input_tokens=1024, max_total_tokens=2048))

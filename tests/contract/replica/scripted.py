@@ -13,8 +13,8 @@ from tests.toy_tokenizers import write_model
 
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.scripted import ScriptedEngine
-from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi.server import serve
 from nearstream.text.tokenizer import load_tokenizer
 from nearstream.wire.dialects.terms import Limits, Terms
 

@@ -16,7 +16,7 @@ import pytest
 from tests.contract.replica.scripted import Witness, ids_of, serving, settings, until
 
 from nearstream.core.errors import Unusable
-from nearstream.replica.server import serve
+from nearstream.replica.tgi.server import serve
 
 UNHEALTHY = {"error": "unhealthy", "error_type": "healthcheck"}
 ASK = {"inputs": "hi"}

@@ -22,8 +22,8 @@ from nearstream.models.adapters_base import Modules, adaptable_modules
 from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.builtin import builtin_path
 from nearstream.replica.adapters import Adapters
-from nearstream.replica.server import serve
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi.server import serve
 from nearstream.wire.dialects.terms import Limits, Terms
 
 SMALL = {"lm_head": (256, 4)}

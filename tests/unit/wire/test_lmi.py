@@ -20,11 +20,11 @@ from nearstream.core.errors import (
 )
 from nearstream.core.generation import Delta, Finish, Grammar, TextPrompt, Token
 from nearstream.core.ports import Identity
-from nearstream.wire.dialects import lmi
-from nearstream.wire.dialects.lmi import LmiExchange
-from nearstream.wire.dialects.lmi_bodies import LmiParameters
-from nearstream.wire.dialects.lmi_chat import LmiOpenAIDraft
-from nearstream.wire.dialects.lmi_terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.lmi import generate as lmi
+from nearstream.wire.dialects.lmi.bodies import LmiParameters
+from nearstream.wire.dialects.lmi.chat import LmiOpenAIDraft
+from nearstream.wire.dialects.lmi.generate import LmiExchange
+from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 from nearstream.wire.dialects.terms import Limits, Terms
 
 TERMS = LmiTerms(lmi_release("0.25.0"))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from nearstream.core.errors import EngineDied
 from nearstream.core.generation import Delta, Finish, Token
 from nearstream.core.ports import Encoder, Identity, Payload
-from nearstream.wire.dialects import lmi
-from nearstream.wire.dialects.lmi_terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.lmi import generate as lmi
+from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 from nearstream.wire.framing import sse
 
 IDENTITY = Identity(id="7", model="m", created=1, system_fingerprint="f")

@@ -21,9 +21,10 @@ from nearstream.core.errors import (
     Unsupported,
     Unusable,
 )
-from nearstream.wire.dialects import lmi, lmi_refusals
-from nearstream.wire.dialects.lmi_refusals import LmiWording
-from nearstream.wire.dialects.lmi_terms import Format, LmiTerms, lmi_release
+from nearstream.wire.dialects.lmi import errors as lmi_refusals
+from nearstream.wire.dialects.lmi import generate as lmi
+from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from nearstream.core.errors import (
 )
 from nearstream.core.generation import ChatPrompt, GenerationRequest, Message, TextPrompt
 from nearstream.core.ports import GenerationCall
-from nearstream.wire.dialects import openai
+from nearstream.wire.dialects.completions import requests as openai
 from nearstream.wire.dialects.terms import Terms, tgi_release
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}]

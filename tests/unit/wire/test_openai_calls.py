@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearstream.core.errors import ToolFailed
-from nearstream.wire.dialects.openai_calls import CallReader
-from nearstream.wire.dialects.openai_tools import call_schema, chosen
+from nearstream.wire.dialects.completions.call_reader import CallReader
+from nearstream.wire.dialects.completions.tools import call_schema, chosen
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

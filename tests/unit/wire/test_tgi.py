@@ -22,8 +22,8 @@ from nearstream.core.errors import (
 )
 from nearstream.core.generation import Grammar
 from nearstream.core.ports import Settled
-from nearstream.wire.dialects import tgi
 from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
+from nearstream.wire.dialects.tgi import generate as tgi
 
 TERMS = Terms()
 TYPES = "`type` of the schema must be one of array, boolean, integer, null, number, object, string"

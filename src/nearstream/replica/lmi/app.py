@@ -13,18 +13,18 @@ from aiohttp.typedefs import Handler, Middleware
 from nearstream.core.errors import NearstreamError
 from nearstream.core.rates import Rate
 from nearstream.replica.calls import current, note
-from nearstream.replica.edge import failures_told, key_checked, on_every_response
-from nearstream.replica.lmi.adapters import AdapterManagement
+from nearstream.replica.lmi.adapter_routes import AdapterManagement
 from nearstream.replica.lmi.error_rates import ErrorRates, kind_of
 from nearstream.replica.lmi.inbound import read
 from nearstream.replica.lmi.management import Management
 from nearstream.replica.lmi.pages import shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
+from nearstream.replica.middleware import failures_told, key_checked, on_every_response
 from nearstream.replica.operation import REQUEST_ID, Operation
 from nearstream.replica.reply import refused
 from nearstream.telemetry.djl import DjlMetrics
-from nearstream.wire.dialects.lmi_refusals import LmiWording
-from nearstream.wire.dialects.lmi_terms import LmiRelease
+from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.terms import LmiRelease
 
 # As DJL Serving has them on every answer, so that nothing on the way keeps one.
 UNCACHED = {"Pragma": "no-cache", "Cache-Control": "no-cache; no-store, must-revalidate, private"}

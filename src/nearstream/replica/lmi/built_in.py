@@ -14,8 +14,8 @@ from nearstream.replica.lmi.inbound import Inbound
 from nearstream.replica.lmi.served import Crew, Worker
 from nearstream.replica.lmi.sessions import SessionDesk
 from nearstream.replica.reply import Desk, reply
-from nearstream.wire.dialects.dialect import Draft
-from nearstream.wire.dialects.lmi_adapted import Adapted
+from nearstream.wire.dialects.lmi.adapted import Adapted
+from nearstream.wire.dialects.port import Draft
 
 ADAPTER = "adapter"
 ADAPTER_HEADER = "x-amzn-sagemaker-adapter-identifier"

@@ -19,8 +19,8 @@ from nearstream.replica.lmi.inbound import Inbound
 from nearstream.replica.lmi.served import Crew, Worker
 from nearstream.replica.outlet import Outlet
 from nearstream.telemetry.djl import DjlMetrics
-from nearstream.wire.dialects.lmi_refusals import failure
-from nearstream.wire.dialects.lmi_terms import LmiRelease
+from nearstream.wire.dialects.lmi.errors import failure
+from nearstream.wire.dialects.lmi.terms import LmiRelease
 
 # Where a reader of lines would find an error's line; anywhere else it would be taken for content.
 _LINES = re.compile(r"application/(json|jsonlines|x-ndjson)|text/(?!event-stream)", re.IGNORECASE)

@@ -23,7 +23,7 @@ from nearstream.core.errors import (
     Unusable,
     WrongMedia,
 )
-from nearstream.wire.dialects.dialect import Refusal
+from nearstream.wire.dialects.port import Refusal
 
 # The first row whose class fits counts; {} is the error's own text.
 _TABLE: tuple[tuple[type[NearstreamError], int, str, str], ...] = (

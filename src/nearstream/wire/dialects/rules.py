@@ -9,7 +9,7 @@ from nearstream.core.errors import Invalid
 from nearstream.core.generation import GenerationRequest, Sampling
 from nearstream.core.ports import Settled
 from nearstream.wire.dialects.grammars import grammar
-from nearstream.wire.dialects.hf import Parameters
+from nearstream.wire.dialects.parameters import Parameters
 from nearstream.wire.dialects.terms import Limits, Terms
 
 

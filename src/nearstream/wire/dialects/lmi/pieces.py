@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Token
-from nearstream.wire.dialects.lmi_fragments import NO_TOKEN, Shape, encode, spoken, whole_details
-from nearstream.wire.dialects.lmi_refusals import failure
+from nearstream.wire.dialects.lmi.errors import failure
+from nearstream.wire.dialects.lmi.fragments import NO_TOKEN, Shape, encode, spoken, whole_details
 
 HEAD = b'{"generated_text": "'
 END = b'"}'

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Finish, GenerationRequest, Token
 from nearstream.core.ports import Encoder, Identity, Payload, Settled
-from nearstream.wire.dialects import openai, refusals
-from nearstream.wire.dialects.dialect import Refusal
-from nearstream.wire.dialects.lmi_fragments import NO_TOKEN, encode, number, reason, spoken
-from nearstream.wire.dialects.lmi_kinds import WHOLE, Kind
-from nearstream.wire.dialects.lmi_refusals import FAILED, LmiWording
-from nearstream.wire.dialects.lmi_terms import LmiRelease, LmiTerms
-from nearstream.wire.dialects.openai import OpenAIDraft, OpenAIExchange
-from nearstream.wire.dialects.openai_fragments import DONE, OPENAI_REASONS, Form, Tally
+from nearstream.wire.dialects import refusals
+from nearstream.wire.dialects.completions import requests as openai
+from nearstream.wire.dialects.completions.fragments import DONE, OPENAI_REASONS, Form, Tally
+from nearstream.wire.dialects.completions.requests import OpenAIDraft, OpenAIExchange
+from nearstream.wire.dialects.lmi.errors import FAILED, LmiWording
+from nearstream.wire.dialects.lmi.fragments import NO_TOKEN, encode, number, reason, spoken
+from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind
+from nearstream.wire.dialects.lmi.terms import LmiRelease, LmiTerms
+from nearstream.wire.dialects.port import Refusal
 from nearstream.wire.framing import sse
 
 JSON_LINES = "application/jsonlines"

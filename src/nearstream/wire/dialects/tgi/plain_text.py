@@ -12,7 +12,7 @@ from http import HTTPStatus
 from nearstream.core.errors import Malformed, NearstreamError
 from nearstream.core.ports import GenerationCall
 from nearstream.wire.dialects import refusals
-from nearstream.wire.dialects.dialect import Draft, Refusal
+from nearstream.wire.dialects.port import Draft, Refusal
 
 TEXT = "text/plain; charset=utf-8"
 _UNREADABLE = "Failed to buffer the request body: "

@@ -13,12 +13,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from nearstream.replica.docs_page import page
-from nearstream.replica.openapi_bounds import bounded
-from nearstream.replica.openapi_calls import GET, HTML, JSON, Call, calls
 from nearstream.replica.operation import PRIORITY_HEADER
 from nearstream.replica.settings import ServerSettings
-from nearstream.wire.dialects.shapes import ErrorResponse
+from nearstream.replica.tgi.openapi.bounds import bounded
+from nearstream.replica.tgi.openapi.operations import GET, HTML, JSON, Call, calls
+from nearstream.replica.tgi.openapi.page import page
+from nearstream.wire.dialects.tgi.shapes import ErrorResponse
 from nearstream.wire.framing import sse
 
 Document = dict[str, Any]

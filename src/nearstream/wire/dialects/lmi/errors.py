@@ -19,8 +19,8 @@ from nearstream.core.errors import (
     NotReady,
     Overloaded,
 )
-from nearstream.wire.dialects.dialect import Refusal
-from nearstream.wire.dialects.lmi_terms import LmiRelease
+from nearstream.wire.dialects.lmi.terms import LmiRelease
+from nearstream.wire.dialects.port import Refusal
 
 FAILED = HTTPStatus.FAILED_DEPENDENCY
 # The first row whose class fits counts; {} is the error's own text, {model} the model's name.

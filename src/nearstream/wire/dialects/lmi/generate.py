@@ -12,18 +12,19 @@ import msgspec
 from nearstream.core.errors import BatchTooLarge, Invalid, Misshapen, NearstreamError
 from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
-from nearstream.wire.dialects import lmi_bodies, refusals
-from nearstream.wire.dialects.dialect import Draft, Refusal
-from nearstream.wire.dialects.hf import decode
-from nearstream.wire.dialects.lmi_answers import LineEncoder, WholeEncoder
-from nearstream.wire.dialects.lmi_bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
-from nearstream.wire.dialects.lmi_chat import JSON_LINES, chat_encoder, read_chat, read_completion
-from nearstream.wire.dialects.lmi_fragments import Shape
-from nearstream.wire.dialects.lmi_kinds import WHOLE, Kind, chosen
-from nearstream.wire.dialects.lmi_pieces import OutputsEncoder, PieceEncoder
-from nearstream.wire.dialects.lmi_refusals import LmiWording
-from nearstream.wire.dialects.lmi_terms import LmiTerms
-from nearstream.wire.dialects.openai_fragments import Form
+from nearstream.wire.dialects import refusals
+from nearstream.wire.dialects.completions.fragments import Form
+from nearstream.wire.dialects.lmi import bodies as lmi_bodies
+from nearstream.wire.dialects.lmi.bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
+from nearstream.wire.dialects.lmi.chat import JSON_LINES, chat_encoder, read_chat, read_completion
+from nearstream.wire.dialects.lmi.encoders import LineEncoder, WholeEncoder
+from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.fragments import Shape
+from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind, chosen
+from nearstream.wire.dialects.lmi.pieces import OutputsEncoder, PieceEncoder
+from nearstream.wire.dialects.lmi.terms import LmiTerms
+from nearstream.wire.dialects.parameters import decode
+from nearstream.wire.dialects.port import Draft, Refusal
 from nearstream.wire.framing import sse
 
 _CONTENT_TYPES: dict[Kind, str] = {

@@ -6,7 +6,8 @@ import json
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Finish, Token
-from nearstream.wire.dialects.lmi_fragments import (
+from nearstream.wire.dialects.lmi.errors import failure
+from nearstream.wire.dialects.lmi.fragments import (
     NO_TOKEN,
     Shape,
     encode,
@@ -15,7 +16,6 @@ from nearstream.wire.dialects.lmi_fragments import (
     whole_details,
     written,
 )
-from nearstream.wire.dialects.lmi_refusals import failure
 from nearstream.wire.framing import sse
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nearstream.wire.dialects.lmi_terms import Format, LmiTerms
+from nearstream.wire.dialects.lmi.terms import Format, LmiTerms
 
 Kind = Literal[
     "pieces", "outputs", "lines", "events", "whole", "array", "chat_lines", "chat_events", "chat_whole"

@@ -16,10 +16,7 @@ from nearstream.core.errors import BatchTooLarge, Invalid, NearstreamError, Tool
 from nearstream.core.generation import ChatPrompt, GenerationRequest, Sampling, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects import refusals, rules
-from nearstream.wire.dialects.dialect import Refusal
-from nearstream.wire.dialects.hf import Parameters, decode
-from nearstream.wire.dialects.openai_answers import PieceEncoder, WholeEncoder
-from nearstream.wire.dialects.openai_bodies import (
+from nearstream.wire.dialects.completions.bodies import (
     ChatBody,
     Common,
     CompletionBody,
@@ -28,8 +25,11 @@ from nearstream.wire.dialects.openai_bodies import (
     message,
     stops,
 )
-from nearstream.wire.dialects.openai_fragments import Form, error_events
-from nearstream.wire.dialects.openai_tools import PROMPT, call_schema, chosen, may_answer_in_words
+from nearstream.wire.dialects.completions.encoders import PieceEncoder, WholeEncoder
+from nearstream.wire.dialects.completions.fragments import Form, error_events
+from nearstream.wire.dialects.completions.tools import PROMPT, call_schema, chosen, may_answer_in_words
+from nearstream.wire.dialects.parameters import Parameters, decode
+from nearstream.wire.dialects.port import Refusal
 from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.framing import sse
 

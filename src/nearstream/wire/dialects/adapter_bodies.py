@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from nearstream.wire.dialects.shapes import Shape
+from nearstream.wire.dialects.shape import Shape
 
 NAME = r"^[A-Za-z0-9_.:@/~-]+$"
 MOST_NAME = 200

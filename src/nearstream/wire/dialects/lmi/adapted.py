@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from nearstream.core.errors import Invalid, NearstreamError
 from nearstream.core.generation import GenerationRequest
 from nearstream.core.ports import Encoder, GenerationCall, Identity, Settled
-from nearstream.wire.dialects.dialect import Draft, Refusal
+from nearstream.wire.dialects.port import Draft, Refusal
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from nearstream.wire.dialects.shapes import ChoiceReason, Shape
+from nearstream.wire.dialects.shape import Shape
+
+ChoiceReason = Literal["length", "stop", "stop_sequence", "tool_calls"]
 
 
 class ModelInfo(Shape, frozen=True):

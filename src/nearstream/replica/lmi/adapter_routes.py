@@ -11,7 +11,7 @@ from nearstream.core.errors import Invalid, Missing
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registry
-from nearstream.wire.dialects.adapters import Adapter
+from nearstream.wire.dialects.adapter_bodies import Adapter
 
 PAGE_ADAPTERS = 100
 

@@ -1,4 +1,4 @@
-"""The answers of TGI and OpenAI as types, under TGI's names: what /api-doc/openapi.json says of them.
+"""The answers of TGI as types, under TGI's names: what /api-doc/openapi.json says of them.
 
 The encoders put answers together from fragments and do not use these; tests decode what they write into them.
 """
@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
+from nearstream.wire.dialects.shape import Shape
+
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
-ChoiceReason = Literal["length", "stop", "stop_sequence", "tool_calls"]
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is not named here is not sent."""
 
 
 class ErrorResponse(Shape, frozen=True):

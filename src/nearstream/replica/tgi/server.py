@@ -13,16 +13,16 @@ from nearstream.core.ports import Engine
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
 from nearstream.replica.answer import Chances
-from nearstream.replica.app import build_app
 from nearstream.replica.batch import Batch
 from nearstream.replica.calls import Calls, note
 from nearstream.replica.host import Place, host
-from nearstream.replica.info import batch_tokens
 from nearstream.replica.operation import Operation
 from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.reply import Desk
 from nearstream.replica.scheduled import ScheduledEngine
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi.app import build_app
+from nearstream.replica.tgi.info import batch_tokens
 from nearstream.telemetry.metrics import Gauge
 from nearstream.telemetry.spans import Trace, untraced
 from nearstream.telemetry.tgi import TgiMetrics

@@ -8,8 +8,8 @@ from __future__ import annotations
 from nearstream.core.errors import NearstreamError, ToolFailed
 from nearstream.core.generation import Delta, Token
 from nearstream.core.ports import Identity
-from nearstream.wire.dialects.openai_calls import CallReader, Piece
-from nearstream.wire.dialects.openai_fragments import (
+from nearstream.wire.dialects.completions.call_reader import CallReader, Piece
+from nearstream.wire.dialects.completions.fragments import (
     CALLED,
     DONE,
     REASONS,

@@ -11,16 +11,18 @@ from aiohttp.typedefs import Handler
 from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.adapters import AdapterRoutes, Adapters
 from nearstream.replica.answer import prompt_text
-from nearstream.replica.edge import failures_told, json_body, key_checked, on_every_response
-from nearstream.replica.info import info, templated, tokens
-from nearstream.replica.openapi import pages as documents
+from nearstream.replica.middleware import failures_told, json_body, key_checked, on_every_response
 from nearstream.replica.operation import Operation
 from nearstream.replica.reply import Desk, refused, reply
-from nearstream.wire.dialects import openai, refusals, tgi
-from nearstream.wire.dialects.dialect import Draft
-from nearstream.wire.dialects.hf import GenerateBody, decode
+from nearstream.replica.tgi.info import info, templated, tokens
+from nearstream.replica.tgi.openapi.document import pages as documents
+from nearstream.wire.dialects import refusals
+from nearstream.wire.dialects.completions import requests as openai
+from nearstream.wire.dialects.parameters import GenerateBody, decode
+from nearstream.wire.dialects.port import Draft
 from nearstream.wire.dialects.terms import Terms
-from nearstream.wire.dialects.text_refusals import TextDraft, TextWording
+from nearstream.wire.dialects.tgi import generate as tgi
+from nearstream.wire.dialects.tgi.plain_text import TextDraft, TextWording
 
 Reader = Callable[[bytes], Draft]
 

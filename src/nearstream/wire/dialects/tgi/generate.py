@@ -9,10 +9,10 @@ from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects import refusals, rules
-from nearstream.wire.dialects.dialect import Refusal
-from nearstream.wire.dialects.hf import GenerateBody, Parameters, decode
+from nearstream.wire.dialects.parameters import GenerateBody, Parameters, decode
+from nearstream.wire.dialects.port import Refusal
 from nearstream.wire.dialects.terms import Terms
-from nearstream.wire.dialects.tgi_answers import EventEncoder, Shape, WholeEncoder, error_event
+from nearstream.wire.dialects.tgi.encoders import EventEncoder, Shape, WholeEncoder, error_event
 from nearstream.wire.framing import sse
 
 # What the engine calls otherwise.

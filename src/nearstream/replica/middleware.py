@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from nearstream.core.errors import NearstreamError, WrongMedia
 from nearstream.replica.operation import REQUEST_ID
 from nearstream.replica.reply import refused
-from nearstream.wire.dialects.dialect import Wording
+from nearstream.wire.dialects.port import Wording
 
 _log = structlog.get_logger(__name__)
 _JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")

@@ -13,7 +13,7 @@ from math import isfinite
 import msgspec
 
 from nearstream.core.generation import Finish, Token
-from nearstream.wire.dialects.lmi_terms import LmiRelease
+from nearstream.wire.dialects.lmi.terms import LmiRelease
 
 encode = msgspec.json.Encoder().encode
 """Of a string, the same bytes as Python's json with `ensure_ascii=False`."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Any
 
-from nearstream.wire.dialects import adapters, shapes
-from nearstream.wire.dialects import openai_shapes as openai
-from nearstream.wire.dialects.hf import GenerateBody
-from nearstream.wire.dialects.openai_bodies import ChatBody, CompletionBody
+from nearstream.wire.dialects import adapter_bodies as adapters
+from nearstream.wire.dialects.completions import shapes as openai
+from nearstream.wire.dialects.completions.bodies import ChatBody, CompletionBody
+from nearstream.wire.dialects.parameters import GenerateBody
 from nearstream.wire.dialects.terms import Terms
+from nearstream.wire.dialects.tgi import shapes
 
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
 GET, POST, DELETE = HTTPMethod.GET, HTTPMethod.POST, HTTPMethod.DELETE
