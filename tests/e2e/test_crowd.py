@@ -15,7 +15,9 @@ from typing import Any
 
 import aiohttp
 import psutil
-from tests.e2e.conftest import START_TIMEOUT_S, free_port
+from tests.support.ports import free_port
+from tests.support.site import START_TIMEOUT_S
+from tests.support.waiting import until
 
 LIMIT = 128
 SLOW = 12
@@ -42,9 +44,13 @@ class Served:
         return {name: float(value) for name, value in samples}
 
     async def until(self, condition: Callable[[dict[str, float]], bool]) -> dict[str, float]:
-        async with asyncio.timeout(50):
-            while not condition(found := await self.metrics()):  # noqa: ASYNC110 - another process's
-                await asyncio.sleep(0.01)
+        found: dict[str, float] = {}
+
+        async def so() -> bool:
+            found.update(await self.metrics())
+            return condition(found)
+
+        await until(so, within_s=50)
         return found
 
     async def events(self, number: int, tokens: int) -> list[dict[str, Any]]:
@@ -64,14 +70,17 @@ async def serving(folder: Path, **variables: str) -> AsyncIterator[Served]:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=environment)
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as session:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                while not await healthy(session):
-                    assert process.returncode is None, (folder / "log").read_text()
-                    await asyncio.sleep(0.05)
+            await until(lambda: ready(process, session), within_s=START_TIMEOUT_S)
+            assert process.returncode is None, (folder / "log").read_text()
             yield Served(psutil.Process(process.pid), path, session)
     finally:
         process.kill()
         await process.wait()
+
+
+async def ready(process: asyncio.subprocess.Process, session: aiohttp.ClientSession) -> bool:
+    """It serves, or has ended."""
+    return process.returncode is not None or await healthy(session)
 
 
 async def healthy(session: aiohttp.ClientSession) -> bool:

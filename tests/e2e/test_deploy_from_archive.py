@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.e2e.conftest import Site, alive, eventually, nearstream, pid_of
+from tests.support.site import Site, alive, nearstream, pid_of
+from tests.support.waiting import eventually
 
 from nearstream.models.builtin import builtin_path
 

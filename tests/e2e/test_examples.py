@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Site, free_port
+from tests.support.ports import free_port
+from tests.support.site import Site
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 from botocore.exceptions import EventStreamError
-from tests.e2e.conftest import Site, alive, eventually, nearstream, pid_of
+from tests.support.site import Site, alive, nearstream, pid_of
+from tests.support.waiting import eventually
 
 # So hot that the choice of a token is nearly even: the end of the sequence comes about once in a vocabulary.
 LONG = {
@@ -78,7 +79,7 @@ def test_a_client_that_leaves_frees_its_place(site: Site) -> None:
     next(iter(stream))
     assert site.replicas()[0]["in_flight"] == 1
     stream.close()
-    eventually(lambda: site.replicas()[0]["in_flight"] == 0, "the place is free", timeout_s=10)
+    eventually(lambda: site.replicas()[0]["in_flight"] == 0, "the place is free", within_s=10)
 
 
 def test_a_second_up_on_the_same_home_names_the_first(site: Site) -> None:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import START_TIMEOUT_S, eventually, free_port
-from tests.lora import saying, write_adapter
+from tests.support.lora import saying, write_adapter
+from tests.support.ports import free_port
+from tests.support.site import START_TIMEOUT_S
+from tests.support.waiting import eventually
 
 COMMAND = str(Path(sys.executable).with_name("text-generation-launcher"))
 
@@ -51,7 +53,7 @@ def test_it_serves_a_model_with_tgis_flags_and_says_what_becomes_of_each(tmp_pat
         eventually(
             lambda: process.poll() is not None or "ready" in [line["event"] for line in lines(log)],
             "the model server is ready",
-            timeout_s=START_TIMEOUT_S,
+            within_s=START_TIMEOUT_S,
         )
         assert process.poll() is None, log.read_text()
         url = f"http://127.0.0.1:{port}"
@@ -86,7 +88,7 @@ def test_an_adapter_of_the_launchers_flag_is_asked_for_by_its_name(tmp_path: Pat
         eventually(
             lambda: process.poll() is not None or "ready" in [line["event"] for line in lines(log)],
             "the model server is ready",
-            timeout_s=START_TIMEOUT_S,
+            within_s=START_TIMEOUT_S,
         )
         assert process.poll() is None, log.read_text()
         parameters = {"max_new_tokens": 3, "details": True, "adapter_id": "parrot"}

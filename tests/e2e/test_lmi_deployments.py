@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Site, nearstream
 from tests.e2e.test_streaming import LineReader
+from tests.support.site import Site, nearstream
 
 from nearstream.models.builtin import builtin_path
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.contract.clients.environment import Conversation
-from tests.e2e.conftest import Site
 from tests.e2e.test_streaming import LineReader
+from tests.support.site import Site
 
 LMI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:"
 LINES = {

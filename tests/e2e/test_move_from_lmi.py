@@ -7,31 +7,23 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import START_TIMEOUT_S, Site, eventually, free_port
+from tests.support.guide import ROOT, Guide, output_of, started
+from tests.support.ports import free_port
+from tests.support.site import Site
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "how-to" / "move-from-lmi.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-COMMANDS = [
-    command.replace("\\\n", " ")
-    for kind, block in BLOCKS
-    if not kind
-    for command in re.split(r"(?<!\\)\n", block.strip())
-]
+GUIDE = Guide.read("how-to/move-from-lmi.md")
+COMMANDS = GUIDE.commands()
 SERVERS = {
     port: command
     for command in COMMANDS
     if " serve " in command
     for port in re.findall(r"--port (\d+)", command)
 }
-CLIENT, HANDLER = (block for kind, block in BLOCKS if kind == "python")
-(PROPERTIES,) = (block for kind, block in BLOCKS if kind == "properties")
+CLIENT, HANDLER = GUIDE.of("python")
+(PROPERTIES,) = GUIDE.of("properties")
 FALCON = {"EndpointName": "falcon"}
 
 
@@ -46,48 +38,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping") as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
-
-
-@contextmanager
-def started(command: str, place: Path, port: int) -> Iterator[None]:
-    environ = os.environ | {"HOME": str(place), "NEARSTREAM_HOME": str(place / "home")}
-    # With `env` the shell can become the command, so that terminating it ends that.
-    with subprocess.Popen(f"exec env {command}", shell=True, cwd=place, env=environ) as process:
-
-        def settled() -> bool:
-            return process.poll() is not None or healthy(port)
-
-        try:
-            eventually(settled, command, timeout_s=START_TIMEOUT_S)
-            assert process.poll() is None
-            yield
-        finally:
-            process.terminate()
-
-
-def said(command: str, place: Path) -> str:
-    done = subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @pytest.mark.parametrize("printed", SERVERS)
 def test_a_server_starts_and_its_calls_are_answered(place: Path, printed: str):
     port = free_port()
     for command in COMMANDS:
         if command.startswith("tar"):
-            assert said(command, place) == ""
-    with started(SERVERS[printed].replace(printed, str(port)), place, port):
+            assert output_of(command, place) == ""
+    command = SERVERS[printed].replace(printed, str(port))
+    with started(command, place, home=place, health=f"http://127.0.0.1:{port}/ping"):
         calls = [command for command in COMMANDS if command.startswith("curl") and f":{printed}/" in command]
         assert calls
         for call in calls:
-            answer = said(call.replace(printed, str(port)), place)
+            answer = output_of(call.replace(printed, str(port)), place)
             assert answer
             assert "error" not in answer.lower() or "# TYPE" in answer, call
             assert '"type":' not in answer, call

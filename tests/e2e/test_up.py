@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.conftest import free_port, nearstream
+from tests.support.ports import free_port
+from tests.support.site import nearstream
 
 
 def test_it_shows_an_answer_and_how_to_go_on_and_stops_at_an_interrupt(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from tests.contract.clients.environment import Conversation
 from tests.contract.replica.builtin import serving_builtin
-from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
+from tests.support.waiting import until
 
 from nearstream.wire.dialects.terms import Limits, Terms
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
+
+from tests.support.waiting import until
 
 from nearstream.core.ports import Deployer
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
 
 STANDIN = Path(__file__).with_name("standin.py")
-PATIENCE_S = 30.0
 
 
 def spec_of(model: str = "ready", **environment: str) -> ReplicaSpec:
@@ -54,12 +53,3 @@ async def until_state(deployer: Deployer, replica_id: str, state: ReplicaState) 
     except TimeoutError:
         raise AssertionError(f"{replica_id} never became {state}; it is {found}") from None
     return found[0]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            outcome = condition()
-            if await outcome if asyncio.iscoroutine(outcome) else outcome:
-                return
-            await asyncio.sleep(0.01)

@@ -15,7 +15,8 @@ from random import Random
 import psutil
 import pytest
 import uvloop
-from tests.contract.deploy.harness import pid_of, standin_command, until
+from tests.contract.deploy.harness import pid_of, standin_command
+from tests.support.waiting import until
 
 from nearstream.core.endpoints import Container, Endpoint, EndpointStatus, Model, ProductionVariant
 from nearstream.deploy.local import LocalDeployer

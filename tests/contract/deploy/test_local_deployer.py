@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from tests.contract.deploy.harness import find, pid_of, spec_of, standin_command, until, until_state
+from tests.contract.deploy.harness import find, pid_of, spec_of, standin_command, until_state
+from tests.support.waiting import until
 
 from nearstream.core.errors import Unusable
 from nearstream.core.replicas import ReplicaState

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
+
+from tests.support.waiting import until
 
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.core.ports import AdapterHost, Engine
@@ -53,15 +53,6 @@ class Limits:
 USUAL = Limits()
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
-    """Wait until `condition` holds."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - what an engine counts has no event
-            await asyncio.sleep(0.002)
-
-
 async def until_healthy(engine: Engine, *, within_s: float = 30.0) -> None:
     """Wait until the engine would serve."""
-    async with asyncio.timeout(within_s):
-        while not await engine.healthy():  # noqa: ASYNC110 - a health check is polled
-            await asyncio.sleep(0.01)
+    await until(engine.healthy, within_s=within_s)

@@ -7,7 +7,8 @@ import math
 from contextlib import aclosing
 
 import pytest
-from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, drain, first_step, ids, until
+from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, drain, first_step, ids
+from tests.support.waiting import until
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Overloaded, Unsupported
 from nearstream.core.generation import EngineRequest, Sampling

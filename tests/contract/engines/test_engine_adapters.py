@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, first_step, ids, until, until_healthy
-from tests.lora import noise, saying, write_safetensors
+from tests.contract.engines.asking import LONG, PROMPT, Limits, collect, first_step, ids, until_healthy
+from tests.support.lora import noise, saying, write_safetensors
+from tests.support.waiting import until
 
 from nearstream.core.errors import Conflict, EngineDied, Missing, Unsupported, Unusable
 from nearstream.core.generation import EngineRequest, Sampling

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from tests.contract.engines.asking import LONG, PROMPT, collect, drain, first_step, ids, until, until_healthy
+from tests.contract.engines.asking import LONG, PROMPT, collect, drain, first_step, ids, until_healthy
+from tests.support.waiting import until
 from tokenizers import Tokenizer
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unsupported, Unusable

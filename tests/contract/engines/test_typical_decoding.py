@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.contract.engines.asking import PROMPT, collect, first_step, ids, until
+from tests.contract.engines.asking import PROMPT, collect, first_step, ids
 from tests.contract.engines.warped import penalised, warped
+from tests.support.waiting import until
 
 from nearstream.core.errors import GenerationFailed, Invalid
 from nearstream.core.generation import EngineRequest, Grammar, Sampling

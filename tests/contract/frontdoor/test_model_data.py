@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.objects import KEYS, Place, free_port, object_site
+from tests.support.objects import KEYS, Place, object_site
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 from nearstream.core.errors import Unfit, Unusable
 from nearstream.models.archives import Bounds
@@ -212,6 +214,4 @@ async def test_a_server_that_is_told_to_stop_leaves_no_half(shelf: Shelf) -> Non
     fetching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetching
-    async with asyncio.timeout(10):
-        while list(shelf.places.cache.rglob("long*")):  # noqa: ASYNC110  # a file system tells nobody
-            await asyncio.sleep(0.02)
+    await until(lambda: not list(shelf.places.cache.rglob("long*")), within_s=10)

@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import os
 import signal
-import time
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -27,7 +26,9 @@ from botocore.credentials import Credentials as Keys
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.objects import KEYS, Place, object_site
+from tests.support.objects import KEYS, Place, object_site
+from tests.support.site import alive
+from tests.support.waiting import eventually
 
 BUCKET = "sagemaker-us-east-1-123456789012"
 MIB = 1024 * 1024
@@ -229,7 +230,7 @@ def test_half_a_body_is_not_kept(place: Place, client: Any) -> None:
     connection.endheaders(b"x" * MIB)
     connection.close()
     assert "Contents" not in client.list_objects_v2(Bucket=BUCKET, Prefix="cut")
-    until(lambda: not list(place.store.data.rglob(".rclone_temp_*")))
+    eventually(lambda: not list(place.store.data.rglob(".rclone_temp_*")), "no part is left")
 
 
 def test_a_body_in_chunks_with_a_trailer_is_kept_without_its_framing(place: Place, client: Any) -> None:
@@ -302,13 +303,6 @@ def store_pid(place: Place) -> int:
     return int(document["pid"])
 
 
-def until(condition: Any, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_store_that_is_killed_is_back_for_a_client_that_tries_again(tmp_path: Path) -> None:
     with object_site(tmp_path) as site:
         client = site.client(attempts=5)
@@ -316,7 +310,7 @@ def test_a_store_that_is_killed_is_back_for_a_client_that_tries_again(tmp_path: 
         client.put_object(Bucket=BUCKET, Key="kept", Body=b"x")
         first = store_pid(site)
         os.kill(first, signal.SIGKILL)
-        until(lambda: store_pid(site) != first)
+        eventually(lambda: store_pid(site) != first, "another store runs")
         assert client.get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"x"
         last = store_pid(site)
     assert not psutil.pid_exists(last)
@@ -331,7 +325,7 @@ def test_what_a_crashed_front_door_left_behind_is_replaced(tmp_path: Path) -> No
         with object_site(tmp_path) as second:
             assert second.client(attempts=5).list_buckets()["Buckets"] == []
             assert (tmp_path / "run/objects.pid").read_bytes() != mark
-            until(lambda: psutil.pid_exists(left) is False or psutil.Process(left).status() == "zombie")
+            eventually(lambda: not alive(left), "the store that was left has ended")
 
 
 def test_the_keys_stand_in_no_command_line_and_no_log(place: Place) -> None:
@@ -345,7 +339,7 @@ def test_a_store_that_cannot_start_says_so_to_its_clients(tmp_path: Path) -> Non
     broken.write_text("#!/bin/sh\necho the disk is on fire >&2\nexit 7\n")
     broken.chmod(0o700)
     with object_site(tmp_path / "home", program=broken) as site:
-        until(lambda: site.store.problem is not None)
+        eventually(lambda: site.store.problem, "the store names its problem")
         with pytest.raises(ClientError) as error:
             site.client().list_buckets()
     assert refused(error) == ("ServiceUnavailable", 503)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.e2e.conftest import free_port
+from tests.support.ports import free_port
 
 from nearstream.client.sagemaker import CallFailed, SageMakerClient
 from nearstream.config.home import Credentials

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import textwrap
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +71,3 @@ async def call(workers: HandlerWorkers, body: Any = None, **properties: str) -> 
         chunks = [part async for part in parts]
     assert all(isinstance(chunk, bytes) for chunk in chunks)
     return Answer(head, tuple(chunk for chunk in chunks if isinstance(chunk, bytes)))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Look until it holds; not for long."""
-    async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - another process makes it true
-            await asyncio.sleep(0.005)

@@ -7,7 +7,8 @@ import time
 from contextlib import aclosing
 
 import pytest
-from tests.contract.handlers.models import WAIT_S, Models, asked, call, until
+from tests.contract.handlers.models import WAIT_S, Models, asked, call
+from tests.support.waiting import until
 
 from nearstream.core.errors import HandlerFailed
 

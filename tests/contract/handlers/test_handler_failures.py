@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.contract.handlers.models import WAIT_S, Models, asked, call, until
+from tests.contract.handlers.models import WAIT_S, Models, asked, call
+from tests.support.waiting import until
 
 from nearstream.core.errors import HandlerFailed, Invalid, NotReady, Overloaded, Unusable
 

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from tests.contract.handlers.models import WAIT_S, Models, asked, call, until
+from tests.contract.handlers.models import WAIT_S, Models, asked, call
+from tests.support.waiting import until
 
 from nearstream.core.errors import HandlerFailed
 from nearstream.core.handlers import HandlerHead

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from tests.e2e.conftest import free_port
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 START_S = 60
 
@@ -34,10 +35,9 @@ async def serving(
             stdout=out, stderr=out, env=environment | variables,
         )  # fmt: skip
         try:
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session, asyncio.timeout(START_S):
-                while not await _ready(session):
-                    assert process.returncode is None, f"it ended; see {log}"
-                    await asyncio.sleep(0.05)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                await until(lambda: _settled(process, session), within_s=START_S)
+                assert process.returncode is None, f"it ended; see {log}"
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
                 yield session
         finally:
@@ -46,7 +46,10 @@ async def serving(
             await process.wait()
 
 
-async def _ready(session: aiohttp.ClientSession) -> bool:
+async def _settled(process: asyncio.subprocess.Process, session: aiohttp.ClientSession) -> bool:
+    """It is ready, or has ended."""
+    if process.returncode is not None:
+        return True
     try:
         async with session.get("/ping") as response:
             return response.status == 200

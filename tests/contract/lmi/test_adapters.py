@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from tests.contract.lmi.real import serving
 from tests.contract.lmi.shop import Shop, open_shop, start
-from tests.lora import saying, write_adapter
+from tests.support.lora import saying, write_adapter
 
 PROPERTIES = "option.model_id=any/model\noption.enable_lora=true\noption.dtype=fp32\n"
 ASK = {"inputs": "hello", "parameters": {"max_new_tokens": 3, "details": True}, "stream": True}

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from tests.contract.lmi.shop import Shop, open_shop, start
 from tests.contract.lmi.test_server import ASK, NO_CACHE, text_of
-from tests.contract.replica.scripted import until
+from tests.support.waiting import until
 
 from nearstream.core.rates import Rate
 from nearstream.replica.lmi.inbound import CUSTOM_ATTRIBUTES, Inbound

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from tests.contract.lmi.shop import Shop, open_shop, start
 from tests.contract.lmi.test_server import ASK
-from tests.contract.replica.scripted import until
+from tests.support.waiting import until
 
 from nearstream.core.rates import Rate
 

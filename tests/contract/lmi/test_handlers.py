@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from pathlib import Path
 from textwrap import dedent
@@ -10,6 +9,7 @@ from textwrap import dedent
 import aiohttp
 import pytest
 from tests.contract.lmi.real import serving
+from tests.support.waiting import until
 
 HANDLER = """
     import os
@@ -124,9 +124,11 @@ async def test_workers_are_scaled_and_a_dead_one_is_told_of(tmp_path: Path):
         assert await workers() == 1
         async with session.put("/models/own?min_worker=2&max_worker=2") as response:
             assert response.status == 200
-        async with asyncio.timeout(20):
-            while await workers() != 2:  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.05)
+
+        async def both_ready() -> bool:
+            return await workers() == 2
+
+        await until(both_ready, within_s=20)
         async with session.put("/models/own?min_worker=3&max_worker=0") as response:
             assert response.status == 200  # as DJL: the higher of both is meant
         async with session.put("/models/own?min_worker=no") as response:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.contract.lmi.shop import Shop, open_shop, start
 from tests.contract.lmi.test_server import ASK, text_of
-from tests.contract.replica.scripted import until
+from tests.support.waiting import until
 
 NAMED = "must be printable and without a /. Given:"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.contract.lmi.shop import Shop, open_shop, start
-from tests.contract.replica.scripted import until
+from tests.support.waiting import until
 
 from nearstream.core.errors import Unusable
 from nearstream.replica.lmi.served import Source

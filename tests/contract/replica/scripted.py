@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.toy_tokenizers import write_model
+from tests.support.toy_tokenizers import write_model
 
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.scripted import ScriptedEngine
@@ -44,17 +44,6 @@ class Witness(ScriptedEngine):
         if self.said == self.pause_at:
             self.pause()
         return self.ids[said % len(self.ids)]
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Look at what a real process or socket does until it is so."""
-    async with asyncio.timeout(10):
-        while not await so(condition()):  # noqa: ASYNC110 - nothing tells us
-            await asyncio.sleep(0.002)
-
-
-async def so(found: bool | Awaitable[bool]) -> bool:
-    return found if isinstance(found, bool) else await found
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.toy_tokenizers import byte_level
+from tests.support.toy_tokenizers import byte_level
 
 from nearstream.core.errors import GenerationFailed
 from nearstream.core.generation import Delta, EngineRequest, Sampling, Step

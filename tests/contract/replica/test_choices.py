@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 import openai
 import pytest
-from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
+from tests.support.waiting import until
 
 from nearstream.wire.dialects.terms import Limits, Terms
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.contract.replica.scripted import Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Witness, ids_of, serving, settings
+from tests.support.waiting import until
 
 from nearstream.core.errors import Unusable
 from nearstream.replica.tgi.server import serve

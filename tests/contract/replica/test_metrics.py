@@ -8,8 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 from tests.contract.replica.test_stream import reading_nothing
+from tests.support.waiting import until
 
 from nearstream.wire.dialects.terms import Limits, Terms
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 from tests.contract.replica.test_metrics import failures, scraped
+from tests.support.waiting import until
 
 from nearstream.wire.dialects.terms import Limits, Terms
 

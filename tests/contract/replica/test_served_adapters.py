@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from openai import AsyncOpenAI
 from tests.contract.replica.scripted import Server, Witness, serving, settings
-from tests.lora import pair, saying, write_adapter
+from tests.support.lora import pair, saying, write_adapter
+from tests.support.waiting import until
 
 from nearstream.core.errors import Unusable
 from nearstream.engines.openvino.engine import OpenVINOEngine
@@ -207,9 +208,11 @@ async def test_an_adapter_unloaded_while_a_request_waits_in_line_leaves_it_the_b
         server.engine.pause()
         first = asyncio.ensure_future(client.said("parrot"))
         second = asyncio.ensure_future(client.said("parrot"))
-        async with asyncio.timeout(10):
-            while "\ntgi_queue_size 1\n" not in await metrics(client):  # noqa: ASYNC110 - it is polled
-                await asyncio.sleep(0.005)
+
+        async def second_waits() -> bool:
+            return "\ntgi_queue_size 1\n" in await metrics(client)
+
+        await until(second_waits, within_s=10)
         await client.unload("parrot")
         server.engine.resume()
         assert await first == [20] * 3

@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
+from tests.support.waiting import until
 
 from nearstream.replica.outlet import Outlet
 from nearstream.wire.dialects.terms import Limits, Terms

@@ -13,7 +13,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.contract.replica.scripted import Witness, ids_of, serving, settings, until
+from tests.contract.replica.scripted import Witness, ids_of, serving, settings
+from tests.support.waiting import until
 
 pytest.importorskip("opentelemetry.sdk")
 

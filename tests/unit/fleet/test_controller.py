@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tests.support.waiting import until
 from tests.unit.fleet.fleets import endpoint, model, replica, spec
 
 from nearstream.core.endpoints import Endpoint, EndpointStatus
@@ -80,17 +81,12 @@ class Site:
         parts = Parts(store, self.deployer, self.pool, desire, clock)
         self.controller = Controller(parts, wake=wake, tick_s=0.01)
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110  # the pool tells nobody but its own callers
-                await asyncio.sleep(0.005)
-
     async def until_status(self, status: EndpointStatus, name: str = "chat") -> Endpoint:
         def reached() -> bool:
             serving = self.pool.fleet.endpoints.get(name)
             return serving is not None and serving.endpoint.status is status
 
-        await self.until(reached)
+        await until(reached)
         return self.pool.fleet.endpoints[name].endpoint
 
 
@@ -128,7 +124,7 @@ async def test_a_deleted_endpoint_is_gone_when_its_replicas_are(site: Site) -> N
         await site.store.create(endpoint(EndpointStatus.CREATING))
         stored = await site.until_status(EndpointStatus.IN_SERVICE)
         await site.store.replace(stored, replace(stored, status=EndpointStatus.DELETING))
-        await site.until(lambda: not site.pool.fleet.endpoints)
+        await until(lambda: not site.pool.fleet.endpoints)
         assert site.deployer.replicas == {}
         with pytest.raises(Missing):
             await site.store.get(Endpoint, "chat")
@@ -161,7 +157,7 @@ async def test_a_replica_that_cannot_be_started_fails_its_endpoint_with_the_reas
         await site.store.create(endpoint(EndpointStatus.CREATING))
         failed = await site.until_status(EndpointStatus.FAILED)
         await site.store.replace(failed, replace(failed, status=EndpointStatus.DELETING))
-        await site.until(lambda: not site.pool.fleet.endpoints)
+        await until(lambda: not site.pool.fleet.endpoints)
     assert failed.failure_reason is not None
     assert failed.failure_reason.endswith("No space is left on the device.")
     assert site.deployer.started == 3
@@ -183,12 +179,12 @@ async def test_an_update_leaves_no_gap(site: Site) -> None:
         stored = await site.until_status(EndpointStatus.IN_SERVICE)
         site.deployer.first_state = ReplicaState.STARTING
         await site.store.replace(stored, replace(stored, status=EndpointStatus.UPDATING, config="chat-2"))
-        await site.until(lambda: "r-2" in site.deployer.replicas)
+        await until(lambda: "r-2" in site.deployer.replicas)
         async with site.pool.lease("chat") as lease:
             assert lease.replica.id == "r-1"
         site.deployer.become("r-2", ReplicaState.READY)
         await site.until_status(EndpointStatus.IN_SERVICE)
-        await site.until(lambda: set(site.deployer.replicas) == {"r-2"})
+        await until(lambda: set(site.deployer.replicas) == {"r-2"})
         async with site.pool.lease("chat") as lease:
             assert lease.replica.spec.config == "chat-2"
 
@@ -200,11 +196,11 @@ async def test_a_replica_is_stopped_only_when_its_last_request_is_done(site: Sit
         async with site.pool.lease("chat"):
             await site.store.replace(stored, replace(stored, status=EndpointStatus.DELETING))
             await site.until_status(EndpointStatus.DELETING)
-            await site.until(lambda: not site.pool.fleet.endpoints["chat"].ready)
+            await until(lambda: not site.pool.fleet.endpoints["chat"].ready)
             assert set(site.deployer.replicas) == {"r-1"}
             with pytest.raises(NotReady):
                 await site.pool.lease("chat").__aenter__()
-        await site.until(lambda: not site.deployer.replicas)
+        await until(lambda: not site.deployer.replicas)
 
 
 async def test_a_slow_stop_does_not_hold_up_other_endpoints(site: Site) -> None:
@@ -215,7 +211,7 @@ async def test_a_slow_stop_does_not_hold_up_other_endpoints(site: Site) -> None:
         await site.until_status(EndpointStatus.IN_SERVICE)
         assert "r-0" in site.deployer.replicas
         site.deployer.held.set()
-        await site.until(lambda: "r-0" not in site.deployer.replicas)
+        await until(lambda: "r-0" not in site.deployer.replicas)
 
 
 async def test_replicas_of_an_earlier_process_are_kept(site: Site) -> None:
@@ -226,7 +222,7 @@ async def test_replicas_of_an_earlier_process_are_kept(site: Site) -> None:
         assert lease.replica.id == "r-0"
     looks = site.deployer.looks
     async with running(site):
-        await site.until(lambda: site.deployer.looks > looks + 3)
+        await until(lambda: site.deployer.looks > looks + 3)
     assert site.deployer.started == 0
     assert set(site.deployer.replicas) == {"r-0"}
 

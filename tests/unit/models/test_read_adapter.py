@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.lora import noise, pair, saying, write_adapter, write_safetensors
+from tests.support.lora import noise, pair, saying, write_adapter, write_safetensors
 
 from nearstream.core.errors import Unusable
 from nearstream.models.adapters import read_adapter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.toy_tokenizers import CORPUS, FAMILIES
+from tests.support.toy_tokenizers import CORPUS, FAMILIES
 
 from nearstream.text.tokenizer import SpecialTokens, Tokenizer
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.toy_tokenizers import TEMPLATE
+from tests.support.toy_tokenizers import TEMPLATE
 
 from nearstream.core.errors import TemplateFailed, Unusable
 from nearstream.core.generation import Message

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.toy_tokenizers import byte_level, write_model
+from tests.support.toy_tokenizers import byte_level, write_model
 
 from nearstream.core.errors import Unusable
 from nearstream.text.tokenizer import load_tokenizer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 import uuid
@@ -16,6 +15,7 @@ from typing import Any
 import boto3
 from aiohttp import web
 from botocore.config import Config
+from tests.support.ports import free_port
 
 from nearstream.config.home import Credentials
 from nearstream.deploy.objectstore import ObjectStore
@@ -25,12 +25,6 @@ from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
 
 KEYS = Credentials("123456789012", "us-east-1", "AKIATESTTESTTEST2345", "a-secret_that/is+long")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)
