@@ -17,10 +17,10 @@ from aiohttp import web
 from botocore.config import Config
 from tests.support.ports import free_port
 
-from nearstream.config.home import Credentials
 from nearstream.deploy.objectstore import ObjectStore
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.objects import Elsewhere, Objects
+from nearstream.home.keys import Credentials
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 from tests.support.ports import free_port
 
 from nearstream.cli.connection import connect
-from nearstream.config.home import Home
+from nearstream.home.paths import Home
 
 START_TIMEOUT_S = 120
 

@@ -7,8 +7,8 @@ import pytest
 from nearstream.compose.model_server import limits
 from nearstream.compose.site import read_image, verifier
 from nearstream.config.container import ContainerSettings
-from nearstream.config.home import Credentials
 from nearstream.core.errors import Unusable
+from nearstream.home.keys import Credentials
 from nearstream.wire.dialects.terms import Release, tgi_release
 
 TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu"

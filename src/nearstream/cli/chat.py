@@ -12,7 +12,7 @@ from nearstream.cli.connection import connect
 from nearstream.cli.invoke import MaxNewTokens, conversation, measure, show
 from nearstream.cli.options import HomeOption, site
 from nearstream.client.sagemaker import CallFailed
-from nearstream.config.home import Home
+from nearstream.home.paths import Home
 
 PROMPT = "you> "
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from nearstream.client.sagemaker import SageMakerClient
-from nearstream.config.home import Home
 from nearstream.core.errors import Missing
+from nearstream.home.paths import Home
 
 
 @asynccontextmanager

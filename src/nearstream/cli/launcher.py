@@ -12,11 +12,11 @@ import structlog
 import uvloop
 
 from nearstream.compose.model_server import ServeOptions, model_server
-from nearstream.config.home import Home
 from nearstream.config.launcher import FLAGS, LauncherSettings, launcher_settings
 from nearstream.config.settings import load
 from nearstream.core.aliases import apply_aliases
 from nearstream.core.errors import Missing, NearstreamError, Unusable
+from nearstream.home.paths import Home
 from nearstream.models.convert import WeightFormat
 from nearstream.telemetry import logs
 from nearstream.wire.dialects.terms import LATEST

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nearstream.config.home import Home
 from nearstream.config.settings import Settings, load
+from nearstream.home.paths import Home
 
 HomeOption = Annotated[Path | None, Parameter(help="Home folder of the site (default: ~/.nearstream).")]
 ConfigOption = Annotated[Path | None, Parameter(help="TOML file (default: nearstream.toml in the home).")]

@@ -13,9 +13,9 @@ from nearstream.cli.options import HomeOption
 from nearstream.compose.lmi_server import LmiOptions, lmi_server
 from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import ContainerSettings, container_settings
-from nearstream.config.home import Home
 from nearstream.config.settings import Settings, load, own_environment
 from nearstream.core.errors import Unusable
+from nearstream.home.paths import Home
 from nearstream.replica.host import Place
 from nearstream.telemetry import logs
 

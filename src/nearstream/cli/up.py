@@ -19,8 +19,9 @@ from nearstream.cli.options import ConfigOption, JsonOption
 from nearstream.cli.screen import Screen
 from nearstream.client.sagemaker import CallFailed, SageMakerClient
 from nearstream.compose.site import site
-from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, load
+from nearstream.home.keys import Credentials
+from nearstream.home.paths import Home
 from nearstream.models.resolve import check_local
 from nearstream.telemetry import logs
 

@@ -12,8 +12,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SigningKeys
 
-from nearstream.config.home import Credentials
 from nearstream.core.errors import NearstreamError
+from nearstream.home.keys import Credentials
 from nearstream.wire.framing import eventstream
 
 CONTROL_TYPE = "application/x-amz-json-1.1"

@@ -15,9 +15,9 @@ import structlog
 from nearstream.compose.lmi_models import Shop, folder_of, open_model
 from nearstream.compose.model_server import traces
 from nearstream.config.container import ContainerSettings
-from nearstream.config.home import Home
 from nearstream.config.serving.read import read_serving
 from nearstream.config.settings import Settings
+from nearstream.home.paths import Home
 from nearstream.replica.host import Place
 from nearstream.replica.lmi.app import Front
 from nearstream.replica.lmi.management import inferred_name

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import structlog
 
-from nearstream.config.home import Home
 from nearstream.config.settings import Settings
 from nearstream.core.errors import Missing, Unusable
+from nearstream.home.paths import Home
 from nearstream.models.archives import GIB, Bounds
 from nearstream.models.artifacts import Places, model_data
 from nearstream.models.objects import Access

@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 
 from nearstream.config.container import ContainerSettings
-from nearstream.config.home import Home
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.home.paths import Home
 from nearstream.models.adapters_base import Modules, adaptable_modules
 from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.convert import WeightFormat

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
-from nearstream.config.home import Credentials, Home
 from nearstream.config.settings import Settings, replica_environment
 from nearstream.core.ports import ReplicaLogs
 from nearstream.core.replicas import Persona
@@ -28,6 +27,8 @@ from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
+from nearstream.home.keys import Credentials
+from nearstream.home.paths import Home
 from nearstream.services import runtime
 from nearstream.services.sagemaker.operations import operations
 from nearstream.tasks import alongside

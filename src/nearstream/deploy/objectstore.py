@@ -18,10 +18,12 @@ from typing import Self
 import msgspec
 import structlog
 
-from nearstream.config.home import Credentials, write_private
 from nearstream.core.errors import Unusable
 from nearstream.deploy import processes
-from nearstream.deploy.runs import make_private, outgrown, rotate, sockets_of, tail_of
+from nearstream.deploy.runs import outgrown, rotate, tail_of
+from nearstream.home.keys import Credentials
+from nearstream.home.paths import sockets_of
+from nearstream.home.private import make_private, remove, write_private
 
 BACKOFF_S = 0.5
 BACKOFF_LONGEST_S = 30.0
@@ -81,8 +83,8 @@ class ObjectStore:
         await self._tasks.__aexit__(None, None, None)
         if self._running is not None:
             await _end(self._running)
-        _remove(self._mark)
-        _remove(Path(self.socket))
+        remove(self._mark)
+        remove(Path(self.socket))
 
     async def _keep(self) -> None:
         """Starts the store again whenever it ends, after longer and longer waits."""
@@ -114,7 +116,7 @@ class ObjectStore:
 
     def _start(self) -> Started:
         program = self._program or _installed()
-        _remove(Path(self.socket))  # one that a killed store left behind would keep this one from listening
+        remove(Path(self.socket))  # one that a killed store left behind would keep this one from listening
         command = [
             str(program), "serve", "s3", "--addr", f"unix://{self.socket}", "--config", "",
             "--max-header-bytes", "65536", "--dir-cache-time", KNOWN_FOR,
@@ -151,7 +153,7 @@ async def end_left(mark: Path) -> bool:
     if ran:
         _log.info("an object store of an earlier front door is ended", pid=left.pid)
         await _end(left)
-    _remove(mark)
+    remove(mark)
     return ran
 
 
@@ -204,11 +206,4 @@ def _remove_halves(data: Path) -> None:
     for folder, _, names in os.walk(data):
         for name in names:
             if name.startswith(HALF):
-                _remove(Path(folder) / name)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        _log.warning("a file cannot be removed", path=str(path), error=str(error))
+                remove(Path(folder) / name)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import shutil
-import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from nearstream.core.errors import Unusable
 from nearstream.core.replicas import ReplicaSpec
+from nearstream.home.paths import sockets_of
+from nearstream.home.private import make_private, remove, write_private
 
-# The kernel takes 108 bytes (macOS 104) for a socket's path, its end included.
-SOCKET_PATH_BYTES = 100
 LOG_BYTES = 16 * 1024 * 1024
 LOGS_KEPT = 20
 TAIL_LINES = 12
@@ -62,21 +57,14 @@ class Runs:
         folder = self._logs / spec.endpoint / spec.variant
         make_private(folder)
         for old in sorted(folder.glob("*.log"), key=_age)[: -LOGS_KEPT + 1]:
-            _remove(old)
-            _remove(old.with_suffix(".log.1"))
+            remove(old)
+            remove(old.with_suffix(".log.1"))
         return folder / f"{replica_id}.log"
 
     def write(self, run: Run) -> None:
         """Whole or not at all. Raises Unusable."""
-        path = self._file(run.id)
-        half = path.with_suffix(".tmp")
-        try:
-            with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(run))
-            half.replace(path)
-        except OSError as error:
-            _remove(half)
-            raise Unusable(f"{path} cannot be written: {_meaning(error)}.") from error
+        # A machine that stops ends the process, too: no need to wait for the disk.
+        write_private(self._file(run.id), msgspec.json.encode(run), durable=False)
 
     def ids(self) -> set[str]:
         try:
@@ -98,8 +86,8 @@ class Runs:
 
     def remove(self, run: Run) -> None:
         """Forgets the run; its log stays."""
-        _remove(Path(run.socket))
-        _remove(self._file(run.id))
+        remove(Path(run.socket))
+        remove(self._file(run.id))
 
     def _file(self, replica_id: str) -> Path:
         return self._run / f"{replica_id}.json"
@@ -133,31 +121,6 @@ def rotate(log: str) -> None:
         _log.warning("a log cannot be rotated", path=log, error=str(error))
 
 
-def sockets_of(home: Path) -> Path:
-    """The folder of a home's sockets: `run`, or a short one elsewhere where the kernel takes no such path."""
-    run = home / "run"
-    if len(os.fsencode(run / "r-0123456789.sock")) <= SOCKET_PATH_BYTES:
-        return run
-    mark = hashlib.blake2s(os.fsencode(run.absolute()), digest_size=5).hexdigest()
-    return Path(tempfile.gettempdir()) / f"nearstream-{os.geteuid()}-{mark}"
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder that is ours alone. Raises Unusable, also for one of another user, or a link."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
-            raise Unusable(f"{folder} belongs to another user: remove it, or choose another home.")
-        folder.chmod(0o700)
-    except OSError as error:
-        raise Unusable(f"The folder {folder} cannot be made: {_meaning(error)}.") from error
-
-
-def _meaning(error: OSError) -> str:
-    return "no space is left on the device" if error.errno == errno.ENOSPC else str(error.strerror)
-
-
 def _age(path: Path) -> float:
     try:
         return path.stat().st_mtime
@@ -170,10 +133,3 @@ def _rename(path: Path, target: Path) -> None:
         path.rename(target)
     except OSError as error:
         _log.warning("a file cannot be put aside", path=str(path), error=str(error))
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        _log.warning("a file cannot be removed", path=str(path), error=str(error))

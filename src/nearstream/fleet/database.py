@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from nearstream.core.errors import Unusable
 from nearstream.fleet.schema import ABOUT, METADATA, VERSION
+from nearstream.home.private import create_private
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -114,9 +114,7 @@ def _make_private(url: URL) -> None:
     """Creates the file before SQLite does, never readable by others; the WAL files take its mode."""
     if not _is_sqlite(url) or url.database in {None, "", ":memory:"}:
         return
-    path = Path(str(url.database))
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
+    create_private(Path(str(url.database)))
 
 
 def _is_sqlite(url: URL) -> bool:

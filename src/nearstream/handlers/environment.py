@@ -23,10 +23,10 @@ from pathlib import Path
 
 import structlog
 
-from nearstream.config.locks import locked
 from nearstream.core.errors import Unusable
 from nearstream.handlers.output import Lines
 from nearstream.handlers.settings import HandlerSettings
+from nearstream.home.locks import locked
 
 _COMPLETE = "complete"
 _KEY_DIGITS = 16

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from nearstream.config.home import write_private
 from nearstream.core.errors import Unfit, Unusable
+from nearstream.home.private import write_private
 from nearstream.models.archives import Bounds, is_archive, unpack
 from nearstream.models.objects import Access, Bucket, Object, parse
 

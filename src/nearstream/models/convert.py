@@ -17,8 +17,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from nearstream.config.locks import locked
 from nearstream.core.errors import Unusable
+from nearstream.home.locks import locked
 from nearstream.models.command import CommandFailed, run
 from nearstream.models.directory import ModelDirectory, read_model
 from nearstream.models.hub import Progress

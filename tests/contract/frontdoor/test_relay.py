@@ -16,7 +16,6 @@ import pytest
 from tests.support.ports import free_port
 
 from nearstream.client.sagemaker import CallFailed, SageMakerClient
-from nearstream.config.home import Credentials
 from nearstream.core.endpoints import Endpoint, EndpointStatus, ProductionVariant
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.pool import Pool
@@ -27,6 +26,7 @@ from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
+from nearstream.home.keys import Credentials
 from nearstream.services import runtime
 from nearstream.wire.aws import service
 from nearstream.wire.aws.arn import Account

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nearstream.config.home import Home, write_private
 from nearstream.core.errors import Conflict, Missing, Unusable
+from nearstream.home.paths import Home
+from nearstream.home.private import write_private
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_second_holder_is_told_of_the_first(home: Home) -> None:
 
 def test_the_lock_falls_with_a_killed_process(home: Home) -> None:
     code = (
-        "import sys, os; from pathlib import Path; from nearstream.config.home import Home\n"
+        "import sys, os; from pathlib import Path; from nearstream.home.paths import Home\n"
         "with Home(Path(sys.argv[1])).lock('http://x'): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
