@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from tests.architecture.reference import REFERENCE, rows
 
 from nearstream.config.serving.keys import KEYS, OPTION, SHORT_FORMS, Key, find
 from nearstream.config.serving.read import read_serving
@@ -126,9 +127,8 @@ def test_the_table_names_no_key_twice_and_no_field_that_is_not_there():
 
 
 def test_the_reference_has_a_row_for_every_key_and_short_form():
-    page = Path(__file__).parents[3] / "docs" / "reference" / "lmi" / "configuration.md"
-    cells = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
-    status = {name: row[1] for row in cells for name in re.findall(r"`([^`]+)`", row[0])}
+    page = REFERENCE / "lmi" / "configuration.md"
+    status = {name: status for what, status, _ in rows(page) for name in re.findall(r"`([^`]+)`", what)}
     names = {name for key in KEYS for name in key.names} | set(SHORT_FORMS)
     assert names - set(status) == set()
     assert {name: status[name] for key in UNHEEDED for name in key.names} == {
