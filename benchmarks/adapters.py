@@ -26,9 +26,9 @@ from benchmarks import machine
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.openvino.engine import OpenVINOEngine
 from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.formats import safetensors
 from nearstream.models.adapters_base import Modules, adaptable_modules
 from nearstream.models.builtin import builtin_path
-from nearstream.wire.framing import safetensors
 
 TOKENS = 200
 STREAMS = 8

@@ -50,7 +50,7 @@ class AdapterHost(Protocol):
         ...
 
     async def load_adapter(self, name: str, weights: Path) -> None:
-        """Load `weights`, a file as `wire.framing.safetensors` writes it: for each module that is changed a
+        """Load `weights`, a file as `formats.safetensors` writes it: for each module that is changed a
         pair `base_model.model.<module>.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank], whose
         product is added to the module's own weight as it is. It must stay there until it is unloaded.
 

@@ -19,7 +19,7 @@ from nearstream.core.errors import (
     Unusable,
 )
 from nearstream.core.generation import EngineRequest, Sampling, Step
-from nearstream.wire.framing import safetensors
+from nearstream.formats import safetensors
 
 ENGINE = "scripted"
 LACKS = frozenset({"typical_p", "watermark", "logit_bias", "prefill_logprobs", "grammar"})

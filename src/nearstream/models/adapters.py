@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nearstream.core.errors import Unusable
+from nearstream.formats import safetensors
+from nearstream.formats.safetensors import Tensor
 from nearstream.models.adapters_base import Modules
-from nearstream.wire.framing import safetensors
-from nearstream.wire.framing.safetensors import Tensor
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

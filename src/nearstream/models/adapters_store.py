@@ -7,10 +7,10 @@ import itertools
 from pathlib import Path
 
 from nearstream.core.errors import Unusable
+from nearstream.formats import safetensors
 from nearstream.models.adapters import Change, read_adapter
 from nearstream.models.adapters_base import Modules
 from nearstream.models.hub import Progress, fetch, parse_hub_id
-from nearstream.wire.framing import safetensors
 
 
 class AdapterStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Literal
 import msgspec
 
 from nearstream.core.errors import Unusable
+from nearstream.formats import gguf, safetensors
 from nearstream.models.checkpoint import eos_token_ids, kv_bytes_per_token, read_config
-from nearstream.models.gguf import Gguf, read_gguf
 
 Kind = Literal["ir", "gguf", "hf"]
 
@@ -20,7 +21,6 @@ IR_WEIGHTS = "openvino_model.bin"
 TOKENIZER = "tokenizer.json"
 _CONSTANT = re.compile(rb'offset="(\d+)" size="(\d+)"')
 _SAFETENSORS_INDEX = "model.safetensors.index.json"
-_LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,15 @@ def _checkpoint(path: Path, kind: Kind, name: str) -> ModelDirectory:
     )
 
 
+def read_gguf(path: Path) -> gguf.Gguf:
+    """The head of the GGUF file at `path`. Raises Unusable where it is not GGUF or is cut short."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return gguf.parse(data)
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{path} cannot be read as a GGUF file: {error}") from error
+
+
 def _gguf(path: Path, name: str) -> ModelDirectory:
     head = read_gguf(path)
     if path.stat().st_size <= head.least_bytes:
@@ -109,7 +118,7 @@ def _gguf(path: Path, name: str) -> ModelDirectory:
     )
 
 
-def _gguf_kv_bytes(head: Gguf) -> int | None:
+def _gguf_kv_bytes(head: gguf.Gguf) -> int | None:
     layers, heads = head.integer("block_count"), head.integer("attention.head_count")
     width = head.integer("embedding_length")
     if not layers or not heads or not width:
@@ -141,21 +150,17 @@ class _Index(msgspec.Struct):
     weight_map: dict[str, str]
 
 
-class _Tensor(msgspec.Struct):
-    data_offsets: tuple[int, int] = (0, 0)
-
-
 def _safetensors_bytes(path: Path) -> int:
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        head = file.read(safetensors.LENGTH_BYTES)
+        length = safetensors.head_bytes(head)
         if length > path.stat().st_size:
             raise Unusable(f"{path} is cut short: it ends within its head")
-        head = file.read(length)
+        head += file.read(length - len(head))
     try:
-        tensors = msgspec.json.decode(head, type=dict[str, _Tensor])
-    except msgspec.MsgspecError as error:
+        return safetensors.least_bytes(head)
+    except safetensors.Damaged as error:
         raise Unusable(f"{path} is not a safetensors file: {error}") from error
-    return _LENGTH_BYTES + length + max((t.data_offsets[1] for t in tensors.values()), default=0)
 
 
 def _check_size(path: Path, wanted: int) -> None:

@@ -14,9 +14,9 @@ import msgspec
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from nearstream.core.errors import Unusable
-from nearstream.models.gguf import Gguf, Value, read_gguf
+from nearstream.formats.gguf import Gguf, Value
+from nearstream.models.directory import TOKENIZER, read_gguf
 
-TOKENIZER = "tokenizer.json"
 _CONFIG = "tokenizer_config.json"
 _CONTROL, _USER_DEFINED = 3, 4
 

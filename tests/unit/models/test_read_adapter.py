@@ -10,11 +10,11 @@ import pytest
 from tests.support.lora import noise, pair, saying, write_adapter, write_safetensors
 
 from nearstream.core.errors import Unusable
+from nearstream.formats import safetensors
 from nearstream.models.adapters import read_adapter
 from nearstream.models.adapters_base import adaptable_modules
 from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.builtin import builtin_path
-from nearstream.wire.framing import safetensors
 
 BASE = adaptable_modules(builtin_path())
 DOWN = "model.layers.0.mlp.down_proj"

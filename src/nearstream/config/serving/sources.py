@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearstream.config.serving import properties
 from nearstream.config.serving.keys import SHORT_FORMS, cased, option
 from nearstream.core.errors import Unusable
+from nearstream.formats import properties
 
 SERVING_PROPERTIES = "serving.properties"
 SERVER_PROPERTIES = "config.properties"
+SIZE_LIMIT_BYTES = 1 << 20
 _OF_MODEL, _VARIABLES_OF_MODELS, _VARIABLES_OF_SERVERS, _SHORT_VARIABLES, _OF_SERVER = range(5)
 _OPTION, _SERVER, _ARGUMENT = "OPTION_", "SERVING_", "ARGS_"
 _MODEL_FILES = (SERVING_PROPERTIES, "model.py", "config.json")
@@ -66,13 +67,28 @@ def given(directory: Path | None, environ: Mapping[str, str]) -> list[Given]:
     return sorted(found, key=lambda one: one.rank)
 
 
+def read_properties(path: Path) -> tuple[properties.Entry, ...]:
+    """Every entry in order. Raises Unusable for a file that cannot be read, is too large, or is malformed."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
+    if len(content) > SIZE_LIMIT_BYTES:
+        raise Unusable(f"{path} is larger than {SIZE_LIMIT_BYTES} bytes; a file of settings is wanted.")
+    try:
+        return properties.parse(content, str(path))
+    except properties.Damaged as error:
+        raise Unusable(str(error)) from error
+
+
 def _file(path: Path, *, strength: int) -> list[Given]:
     """Of a key given twice the last one is the strongest."""
     if not path.is_file():
         return []
     return [
         Given(entry.key, entry.value.strip(), f"{path}, line {entry.line}", (strength, -entry.line))
-        for entry in properties.read(path)
+        for entry in read_properties(path)
     ]
 
 

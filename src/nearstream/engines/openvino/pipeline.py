@@ -32,7 +32,7 @@ from nearstream.engines.openvino.frames import (
 from nearstream.engines.openvino.recovery import Request, reason_of, split_after_fault
 from nearstream.engines.openvino.search import Draw, Search
 from nearstream.engines.openvino.typical import UNKNOWN_VOCABULARY, chosen
-from nearstream.wire.framing import safetensors
+from nearstream.formats import safetensors
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -57,17 +57,33 @@ def encode(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
 
 def decode(file: memoryview) -> dict[str, Tensor]:
     """The tensors of a whole file, without a copy. Raises Damaged."""
-    start = LENGTH_BYTES + int.from_bytes(file[:LENGTH_BYTES], "little")
+    entries, start = _entries(file)
+    data = file[start:]
+    return {name: _tensor(name, entry, data) for name, entry in entries.items()}
+
+
+def head_bytes(beginning: bytes) -> int:
+    """How long the length and the head are together, from the first LENGTH_BYTES of a file."""
+    return LENGTH_BYTES + int.from_bytes(beginning[:LENGTH_BYTES], "little")
+
+
+def least_bytes(head: bytes) -> int:
+    """How long a file with this length and head must be to hold its tensors. Raises Damaged."""
+    entries, start = _entries(memoryview(head))
+    return start + max((entry.data_offsets[1] for entry in entries.values()), default=0)
+
+
+def _entries(file: memoryview) -> tuple[dict[str, _Entry], int]:
+    """The table of tensors in the head, and where their bytes begin."""
+    start = head_bytes(bytes(file[:LENGTH_BYTES]))
     if len(file) < LENGTH_BYTES or start > min(len(file), LENGTH_BYTES + MOST_HEAD_BYTES):
         raise Damaged("it ends within its head")
     try:
         head = msgspec.json.decode(file[LENGTH_BYTES:start], type=dict[str, msgspec.Raw])
         head.pop(_METADATA, None)
-        entries = {name: msgspec.json.decode(entry, type=_Entry) for name, entry in head.items()}
+        return {name: msgspec.json.decode(entry, type=_Entry) for name, entry in head.items()}, start
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Damaged(f"its head is no table of tensors: {error}") from error
-    data = file[start:]
-    return {name: _tensor(name, entry, data) for name, entry in entries.items()}
 
 
 def _tensor(name: str, entry: _Entry, data: memoryview) -> Tensor:

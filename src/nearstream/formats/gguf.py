@@ -1,4 +1,4 @@
-"""Reads the head of a GGUF file: its metadata and where its tensors lie.
+"""The head of a GGUF file: its metadata and where its tensors lie.
 
 Follows https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
 """
@@ -9,9 +9,6 @@ import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-from nearstream.core.errors import Unusable
 
 Value = int | float | bool | str | list["Value"]
 
@@ -20,6 +17,10 @@ _VERSIONS = (2, 3)
 _SCALARS = dict(enumerate("BbHhIif?", start=0)) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32
+
+
+class Damaged(ValueError):
+    """The bytes are no whole head of a GGUF file; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +36,28 @@ class Gguf:
         return value if isinstance(value, int) else None
 
 
-def read_gguf(path: Path) -> Gguf:
-    """Parse the head of the file at `path`. Raises Unusable where it is not GGUF or is cut short."""
+def parse(file: bytes | mmap.mmap) -> Gguf:
+    """Parse the head of a whole file. Raises Damaged where it is not GGUF or is cut short."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Reader(data).file()
+        return _Reader(file).file()
     except (struct.error, IndexError, KeyError, RecursionError) as error:
-        raise Unusable(f"{path} is not a whole GGUF file: its head cannot be read") from error
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{path} cannot be read as a GGUF file: {error}") from error
+        raise Damaged("its head cannot be read to the end") from error
 
 
 class _Reader:
     """A cursor over the file's bytes."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: bytes | mmap.mmap) -> None:
         self._data = data
         self._at = 0
 
     def file(self) -> Gguf:
         if self._data[:4] != _MAGIC:
-            raise ValueError(f"it begins with {self._data[:4]!r}, not {_MAGIC!r}")
+            raise Damaged(f"it begins with {self._data[:4]!r}, not {_MAGIC!r}")
         self._at = 4
         version = self._scalar("I")
         if version not in _VERSIONS:
-            raise ValueError(f"its version is {version}, versions {_VERSIONS} are read")
+            raise Damaged(f"its version is {version}, versions {_VERSIONS} are read")
         tensors, pairs = int(self._scalar("Q")), int(self._scalar("Q"))
         metadata = dict(self._pair() for _ in range(pairs))
         last = max((self._tensor_offset() for _ in range(tensors)), default=0)

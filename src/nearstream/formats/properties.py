@@ -8,11 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from nearstream.core.errors import Unusable
-
-SIZE_LIMIT_BYTES = 1 << 20
 _BLANK = " \t\f"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -20,6 +16,10 @@ _SEPARATOR = re.compile(r"[ \t\f]*[=:]?[ \t\f]*")
 _KEY = re.compile(r"(?:\\.|[^\\=: \t\f])*", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.|$)", re.DOTALL)
 _NAMED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+
+
+class Damaged(ValueError):
+    """The bytes are no properties file; the text says why, and in which line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,10 @@ class Entry:
     line: int
 
 
-def read(path: Path) -> tuple[Entry, ...]:
-    """Every entry in order. Raises Unusable for a file that cannot be read, is too large, or is malformed."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > SIZE_LIMIT_BYTES:
-        raise Unusable(f"{path} is larger than {SIZE_LIMIT_BYTES} bytes; a file of settings is wanted.")
-    return parse(content, str(path))
-
-
 def parse(content: bytes, name: str) -> tuple[Entry, ...]:
-    """The entries of a file called `name`. Raises Unusable with its line for a malformed one."""
+    """The entries, in order, of a file called `name`. Raises Damaged with its line for a malformed one."""
     if content.startswith(_UTF16):
-        raise Unusable(f"{name} is UTF-16; save it as UTF-8.")
+        raise Damaged(f"{name} is UTF-16; save it as UTF-8.")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -80,14 +68,14 @@ def _entry(line: str, number: int, name: str) -> Entry:
     try:
         return Entry(_unescaped(line[:end]), _unescaped(line[start:]), number)
     except ValueError as error:
-        raise Unusable(f"{name}, line {number}: {error}") from error
+        raise Damaged(f"{name}, line {number}: {error}") from error
 
 
 def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(_character, text)
-    # Java writes what lies beyond 16 bits as two escapes.
+    # Java writes characters beyond 16 bits as two escapes.
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearstream.config.serving import properties
-from nearstream.config.serving.properties import SIZE_LIMIT_BYTES, parse, read
-from nearstream.core.errors import Unusable
+from nearstream.formats.properties import Damaged, Entry, parse
 
 
 def pairs(text: str | bytes) -> list[tuple[str, str]]:
@@ -81,20 +77,8 @@ def test_every_entry_is_kept_with_its_line_also_one_given_twice() -> None:
     ],
 )
 def test_a_malformed_file_is_refused_with_its_line(content: bytes, said: str) -> None:
-    with pytest.raises(Unusable, match=said):
+    with pytest.raises(Damaged, match=said):
         parse(content, "f")
-
-
-def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
-    large = tmp_path / "serving.properties"
-    large.write_bytes(b"a" * (SIZE_LIMIT_BYTES + 1))
-    with pytest.raises(Unusable, match="is larger than"):
-        read(large)
-
-
-def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="cannot be read: Is a directory"):
-        read(tmp_path)
 
 
 def written(text: str, *, key: bool = False) -> str:
@@ -121,6 +105,6 @@ def test_what_java_writes_is_read_again(given_pairs: list[tuple[str, str]]) -> N
 def test_any_bytes_are_entries_or_refused(content: bytes) -> None:
     try:
         entries = parse(content, "f")
-    except Unusable:
+    except Damaged:
         return
-    assert all(isinstance(entry, properties.Entry) for entry in entries)
+    assert all(isinstance(entry, Entry) for entry in entries)
