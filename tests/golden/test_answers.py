@@ -11,7 +11,7 @@ from nearstream.core.errors import EngineDied, Overloaded
 from nearstream.core.generation import Delta, Finish, Token
 from nearstream.core.ports import Encoder, Identity
 from nearstream.wire.dialects.completions import requests as openai
-from nearstream.wire.dialects.port import Draft
+from nearstream.wire.dialects.port import ParsedBody
 from nearstream.wire.dialects.terms import Terms, tgi_release
 from nearstream.wire.dialects.tgi import generate as tgi
 
@@ -30,20 +30,20 @@ LATEST, OLD = Terms(), Terms(release=tgi_release("1.0.3"))
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-def generate(route: tgi.Route, terms: Terms = LATEST, **parameters: object) -> Draft:
+def generate(route: tgi.Route, terms: Terms = LATEST, **parameters: object) -> ParsedBody:
     body = {"inputs": PROMPT, "stream": True, "parameters": parameters}
     return tgi.read(json.dumps(body).encode(), terms, route=route)
 
 
-def chat(**body: object) -> Draft:
+def chat(**body: object) -> ParsedBody:
     return openai.read_chat(json.dumps(CHAT | body).encode(), LATEST)
 
 
-def completion(**body: object) -> Draft:
+def completion(**body: object) -> ParsedBody:
     return openai.read_completion(json.dumps({"prompt": PROMPT} | body).encode(), LATEST)
 
 
-DRAFTS = {
+BODIES = {
     "tgi-generate.json": generate(tgi.Route.GENERATE),
     "tgi-generate-details.json": generate(tgi.Route.GENERATE, details=True, top_n_tokens=1),
     "tgi-generate-full-text.json": generate(tgi.Route.GENERATE, return_full_text=True),
@@ -62,31 +62,29 @@ DRAFTS = {
 
 def best_of(**parameters: object) -> bytes:
     """Two sequences, of which the second is the more probable one."""
-    encoder = (
-        generate(tgi.Route.GENERATE, best_of=2, do_sample=True, **parameters).exchange().encoder(IDENTITY)
-    )
+    encoder = generate(tgi.Route.GENERATE, best_of=2, do_sample=True, **parameters).call().encoder(IDENTITY)
     first = Delta((Token(1, "no", -3.0),), Finish("length", 4, 1, seed=1), 0)
     return encoder.feed(first) + encoder.feed(Delta(TOKENS, FINISH, 1))
 
 
 def called(*, stream: bool) -> bytes:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-    encoder = chat(stream=stream, tools=tools, tool_choice="required").exchange().encoder(IDENTITY)
+    encoder = chat(stream=stream, tools=tools, tool_choice="required").call().encoder(IDENTITY)
     texts = ('{"name": "f", "arg', 'uments": {"a"', ": 1}", "}")
     parts = [encoder.feed(Delta((Token(at, text, -1.0),))) for at, text in enumerate(texts)]
     return b"".join([*parts, encoder.feed(Delta(TOKENS[-1:], FINISH))])
 
 
-def choices(draft: Draft) -> bytes:
+def choices(parsed: ParsedBody) -> bytes:
     """Two answers in turn."""
-    encoder = draft.exchange().encoder(IDENTITY)
+    encoder = parsed.call().encoder(IDENTITY)
     parts = [encoder.feed(Delta((token,), None, index)) for token in TOKENS[:2] for index in (0, 1)]
     return b"".join([*parts, *[encoder.feed(Delta(TOKENS[-1:], FINISH, index)) for index in (0, 1)]])
 
 
 def root() -> bytes:
     body = json.dumps({"inputs": PROMPT})
-    return said(tgi.read(body.encode(), LATEST, route=tgi.Route.COMPAT).exchange().encoder(IDENTITY))
+    return said(tgi.read(body.encode(), LATEST, route=tgi.Route.COMPAT).call().encoder(IDENTITY))
 
 
 def said(encoder: Encoder) -> bytes:
@@ -95,13 +93,13 @@ def said(encoder: Encoder) -> bytes:
     return b"".join([*parts, encoder.feed(Delta((last,), FINISH))])
 
 
-def broken(draft: Draft) -> bytes:
-    encoder = draft.exchange().encoder(IDENTITY)
+def broken(parsed: ParsedBody) -> bytes:
+    encoder = parsed.call().encoder(IDENTITY)
     return encoder.feed(Delta(TOKENS[:1])) + encoder.fail(EngineDied("it ended with signal 9"))
 
 
 def written() -> dict[str, bytes]:
-    answers = {name: said(draft.exchange().encoder(IDENTITY)) for name, draft in DRAFTS.items()}
+    answers = {name: said(parsed.call().encoder(IDENTITY)) for name, parsed in BODIES.items()}
     answers["tgi-root.json"] = root()
     answers["tgi-best-of.json"] = best_of(details=True)
     answers["openai-chat-tools.json"] = called(stream=False)
@@ -110,8 +108,8 @@ def written() -> dict[str, bytes]:
     answers["openai-completion-choices.json"] = choices(completion(n=2, logprobs=1, temperature=0))
     answers["openai-chat-choices.sse"] = choices(chat(n=2, stream=True, stream_options=usage))
     for name in ("tgi-stream", "openai-chat"):
-        answers[f"{name}-breaks.sse"] = broken(DRAFTS[f"{name}.sse"])
-        answers[f"{name}-overloaded.sse"] = DRAFTS[f"{name}.sse"].refusal(Overloaded("full")).body
+        answers[f"{name}-breaks.sse"] = broken(BODIES[f"{name}.sse"])
+        answers[f"{name}-overloaded.sse"] = BODIES[f"{name}.sse"].error(Overloaded("full")).body
     return answers
 
 
@@ -120,9 +118,9 @@ def test_the_answer_is_the_same_to_the_byte(name: str):
     assert written()[name] == (FOLDER / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", sorted(DRAFTS))
+@pytest.mark.parametrize("name", sorted(BODIES))
 def test_tokens_in_one_delta_or_in_many_make_the_same_bytes(name: str):
-    together = DRAFTS[name].exchange().encoder(IDENTITY).feed(Delta(TOKENS, FINISH))
+    together = BODIES[name].call().encoder(IDENTITY).feed(Delta(TOKENS, FINISH))
     assert together == written()[name]
 
 

@@ -15,9 +15,9 @@ from nearstream.core.errors import EngineDied, Malformed, NotReady, Overloaded
 from nearstream.core.generation import Delta, Finish, Token
 from nearstream.core.ports import Encoder, Identity, Payload
 from nearstream.wire.dialects.lmi import generate as lmi
-from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
-from nearstream.wire.dialects.port import Draft
+from nearstream.wire.dialects.port import ParsedBody
 
 FOLDER = Path(__file__).parent / "lmi"
 PROMPT = 'Say "hi"'
@@ -39,46 +39,46 @@ CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 STREAM: dict[str, object] = {"stream": True}
 
 
-def draft(version: str, form: Format | None = None, **body: object) -> Draft:
+def parsed(version: str, form: Format | None = None, **body: object) -> ParsedBody:
     document = {"inputs": PROMPT} | body
     return lmi.read(json.dumps(document).encode(), LmiTerms(lmi_release(version), form or Format()))
 
 
-def chat(version: str, form: Format | None = None, **body: object) -> Draft:
+def chat(version: str, form: Format | None = None, **body: object) -> ParsedBody:
     return lmi.read(json.dumps(CHAT | body).encode(), LmiTerms(lmi_release(version), form or Format()))
 
 
 LINES, EVENTS, TGI = Format("jsonlines"), Format("sse"), Format(tgi_compat=True)
-DRAFTS = {
-    "0.25-pieces.parts": draft("0.25.0"),
-    "0.25-pieces-full-text.parts": draft("0.25.0", parameters={"return_full_text": True}),
-    "0.25-pieces-details.parts": draft("0.25.0", parameters=DETAILS),
-    "0.25-outputs.jsonlines": draft("0.25.0", LINES),
-    "0.25-outputs-full-text.jsonlines": draft("0.25.0", LINES, parameters={"return_full_text": True}),
-    "0.25-unbatched.json": draft("0.25.0", Format(rolling_batch=False)),
-    "0.27-lines.jsonlines": draft("0.27.0", LINES),
-    "0.27-lines-details.jsonlines": draft("0.27.0", LINES, parameters=DETAILS | {"return_full_text": True}),
-    "0.27-events.sse": draft("0.27.0", EVENTS),
-    "0.27-whole.json": draft("0.27.0"),
-    "0.27-whole-details.json": draft("0.27.0", parameters=DETAILS),
-    "0.27-tgi.sse": draft("0.27.0", TGI, **STREAM),
-    "0.27-tgi.json": draft("0.27.0", TGI),
+BODIES = {
+    "0.25-pieces.parts": parsed("0.25.0"),
+    "0.25-pieces-full-text.parts": parsed("0.25.0", parameters={"return_full_text": True}),
+    "0.25-pieces-details.parts": parsed("0.25.0", parameters=DETAILS),
+    "0.25-outputs.jsonlines": parsed("0.25.0", LINES),
+    "0.25-outputs-full-text.jsonlines": parsed("0.25.0", LINES, parameters={"return_full_text": True}),
+    "0.25-unbatched.json": parsed("0.25.0", Format(rolling_batch=False)),
+    "0.27-lines.jsonlines": parsed("0.27.0", LINES),
+    "0.27-lines-details.jsonlines": parsed("0.27.0", LINES, parameters=DETAILS | {"return_full_text": True}),
+    "0.27-events.sse": parsed("0.27.0", EVENTS),
+    "0.27-whole.json": parsed("0.27.0"),
+    "0.27-whole-details.json": parsed("0.27.0", parameters=DETAILS),
+    "0.27-tgi.sse": parsed("0.27.0", TGI, **STREAM),
+    "0.27-tgi.json": parsed("0.27.0", TGI),
     "0.27-chat.jsonlines": chat("0.27.0", **STREAM),
     "0.27-chat-logprobs.jsonlines": chat("0.27.0", logprobs=True, **STREAM),
     "0.27-chat.sse": chat("0.27.0", Format("sse_chat"), stream_options={"include_usage": True}, **STREAM),
     "0.27-chat.json": chat("0.27.0", logprobs=True),
-    "0.27-chat-of-inputs.json": draft("0.27.0", Format("json_chat")),
-    "0.36-lines.jsonlines": draft("0.36.0", **STREAM),
-    "0.36-lines-details.jsonlines": draft("0.36.0", parameters=DETAILS, **STREAM),
-    "0.36-events.sse": draft("0.36.0", EVENTS, **STREAM),
-    "0.36-whole.json": draft("0.36.0"),
-    "0.36-whole-details.json": draft("0.36.0", parameters=DETAILS),
-    "0.36-tgi.json": draft("0.36.0", TGI),
+    "0.27-chat-of-inputs.json": parsed("0.27.0", Format("json_chat")),
+    "0.36-lines.jsonlines": parsed("0.36.0", **STREAM),
+    "0.36-lines-details.jsonlines": parsed("0.36.0", parameters=DETAILS, **STREAM),
+    "0.36-events.sse": parsed("0.36.0", EVENTS, **STREAM),
+    "0.36-whole.json": parsed("0.36.0"),
+    "0.36-whole-details.json": parsed("0.36.0", parameters=DETAILS),
+    "0.36-tgi.json": parsed("0.36.0", TGI),
     "0.36-chat.sse": chat("0.36.0", **STREAM),
     "0.36-chat.jsonlines": chat("0.36.0", Format(chat_as_lines=True), **STREAM),
 }
-STREAMED = [name for name, told in DRAFTS.items() if told.exchange().stream]
-BY_PYTHON = [name for name in DRAFTS if not name.startswith("0.36-chat")]
+STREAMED = [name for name, told in BODIES.items() if told.call().stream]
+BY_PYTHON = [name for name in BODIES if not name.startswith("0.36-chat")]
 
 
 def parts(payload: Payload) -> list[bytes]:
@@ -102,18 +102,18 @@ def kept(name: str, told: list[bytes]) -> bytes:
 
 
 def written() -> dict[str, bytes]:
-    answers = {name: kept(name, said(told.exchange().encoder(IDENTITY))) for name, told in DRAFTS.items()}
+    answers = {name: kept(name, said(told.call().encoder(IDENTITY))) for name, told in BODIES.items()}
     for name in STREAMED:
         stem, _, kind = name.rpartition(".")
-        encoder = DRAFTS[name].exchange().encoder(IDENTITY)
+        encoder = BODIES[name].call().encoder(IDENTITY)
         answers[f"{stem}-breaks.{kind}"] = kept(name, broken(encoder))
     for version in RELEASES:
-        told, stem = draft(version), version.removesuffix(".0")
-        answers[f"{stem}-died.json"] = told.refusal(EngineDied("it ended with signal 9")).body
-        answers[f"{stem}-overloaded.json"] = told.refusal(Overloaded("full")).body
-        answers[f"{stem}-loading.json"] = told.refusal(NotReady("loading")).body
+        told, stem = parsed(version), version.removesuffix(".0")
+        answers[f"{stem}-died.json"] = told.error(EngineDied("it ended with signal 9")).body
+        answers[f"{stem}-overloaded.json"] = told.error(Overloaded("full")).body
+        answers[f"{stem}-loading.json"] = told.error(NotReady("loading")).body
         malformed = Malformed("JSON is malformed: expected ':' (byte 1)")
-        answers[f"{stem}-malformed.json"] = LmiWording(lmi_release(version)).refusal(malformed).body
+        answers[f"{stem}-malformed.json"] = LmiErrors(lmi_release(version)).error(malformed).body
     return answers
 
 
@@ -128,16 +128,16 @@ def test_no_file_is_left_over():
 
 @pytest.mark.parametrize("name", BY_PYTHON)
 def test_every_object_is_what_pythons_json_makes_of_it(name: str):
-    whole = b"".join(said(DRAFTS[name].exchange().encoder(IDENTITY))).decode()
+    whole = b"".join(said(BODIES[name].call().encoder(IDENTITY))).decode()
     for line in whole.replace("data: ", "").split("\n"):
         if line and line != "[DONE]":
             assert json.dumps(json.loads(line), ensure_ascii=False) == line
 
 
-@pytest.mark.parametrize("name", sorted(DRAFTS))
+@pytest.mark.parametrize("name", sorted(BODIES))
 def test_tokens_in_one_delta_or_in_many_make_the_same_parts(name: str):
-    together = parts(DRAFTS[name].exchange().encoder(IDENTITY).feed(Delta(TOKENS, FINISH)))
-    one_by_one = said(DRAFTS[name].exchange().encoder(IDENTITY))
+    together = parts(BODIES[name].call().encoder(IDENTITY).feed(Delta(TOKENS, FINISH)))
+    one_by_one = said(BODIES[name].call().encoder(IDENTITY))
     if not name.endswith(".sse"):
         assert [part for part in one_by_one if part] == together
     assert b"".join(one_by_one) == b"".join(together)
@@ -145,7 +145,7 @@ def test_tokens_in_one_delta_or_in_many_make_the_same_parts(name: str):
 
 @pytest.mark.parametrize("name", [name for name in STREAMED if name.endswith("lines")])
 def test_every_part_is_one_line_and_none_is_blank(name: str):
-    encoder = DRAFTS[name].exchange().encoder(IDENTITY)
+    encoder = BODIES[name].call().encoder(IDENTITY)
     for part in [*said(encoder), *parts(encoder.fail(EngineDied("gone")))]:
         assert part.endswith(b"\n")
         assert part.count(b"\n") == 1
@@ -154,7 +154,7 @@ def test_every_part_is_one_line_and_none_is_blank(name: str):
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_an_answer_that_ends_with_no_token_is_ended_all_the_same(name: str):
-    encoder = DRAFTS[name].exchange().encoder(IDENTITY)
+    encoder = BODIES[name].call().encoder(IDENTITY)
     before = parts(encoder.feed(Delta(TOKENS[:1])))
     whole = b"".join([*before, *parts(encoder.feed(Delta((), FINISH)))])
     assert whole.endswith((b"\n", b"}"))

@@ -33,16 +33,14 @@ from nearstream.models.local import local_folder
 from nearstream.models.resolve import resolve
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
-from nearstream.replica.answer import Chances
-from nearstream.replica.batch import Batch
-from nearstream.replica.calls import note
 from nearstream.replica.lmi.built_in import BuiltIn
 from nearstream.replica.lmi.handled import Handled
 from nearstream.replica.lmi.served import Served, Source
-from nearstream.replica.lmi.sessions import SessionDesk, Sessions
+from nearstream.replica.lmi.sessions import SessionHandler, Sessions
+from nearstream.replica.prompts import Entropy
 from nearstream.replica.readiness import Readiness, ServedModel
-from nearstream.replica.reply import Desk
-from nearstream.replica.scheduled import ScheduledEngine
+from nearstream.replica.responses import ServerContext
+from nearstream.replica.scheduler import Scheduler
 from nearstream.replica.settings import ServerSettings
 from nearstream.telemetry.djl import DjlMetrics
 from nearstream.text.template import ChatTemplate, load_template
@@ -166,15 +164,17 @@ async def _built_in(shop: Shop, source: Source, serving: ServingSettings) -> Asy
         terms = _terms(shop, source, serving, adapters=adapters or (), context=context)
         tokenizer = load_tokenizer(model.path)
         template = _template(serving, model.path, tokenizer.special)
-        batch = Batch(
+        scheduler = Scheduler(
             max_size=serving.max_rolling_batch_size, max_tokens=None, max_waiting=serving.job_queue_size
         )
         async with OpenVINOEngine.open(settings) as running:
             engine = running if adapters is None else await adapters.open(running)
-            ready = ServedModel(ScheduledEngine(engine, batch), tokenizer, template)
+            ready = ServedModel(engine, tokenizer, template, scheduler)
             yield BuiltIn(
-                desk=_desk(ServerSettings(called, model.path, terms.tgi, compute_type=None), serving, ready),
-                batch=batch,
+                context=_context(
+                    ServerSettings(called, model.path, terms.tgi, compute_type=None), serving, ready
+                ),
+                scheduler=scheduler,
                 read=partial(lmi.read, terms=terms),
                 queue_size=serving.job_queue_size,
                 started_at=shop.clock(),
@@ -197,14 +197,14 @@ def _engine_settings(serving: ServingSettings, model: ModelDirectory) -> EngineS
     )
 
 
-def _desk(settings: ServerSettings, serving: ServingSettings, model: ServedModel) -> Desk:
+def _context(settings: ServerSettings, serving: ServingSettings, model: ServedModel) -> ServerContext:
     readiness = Readiness()
     readiness.open(model)
-    return Desk(
+    return ServerContext(
         settings=settings,
         readiness=readiness,
-        admission=Admission(serving.job_queue_size, on_failure=note),
-        chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
+        admission=Admission(serving.job_queue_size),
+        entropy=Entropy(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
         clock=time.perf_counter,
         new_id=lambda: secrets.token_hex(12),
     )
@@ -225,10 +225,10 @@ def _adapters(
         yield adapters
 
 
-def _sessions(shop: Shop, serving: ServingSettings) -> SessionDesk | None:
+def _sessions(shop: Shop, serving: ServingSettings) -> SessionHandler | None:
     if serving.enable_stateful_sessions:
-        return SessionDesk(Sessions(shop.clock, lasting_s=serving.sessions_expiration_s))
-    return SessionDesk(None) if shop.release.by_body else None
+        return SessionHandler(Sessions(shop.clock, lasting_s=serving.sessions_expiration_s))
+    return SessionHandler(None) if shop.release.by_body else None
 
 
 async def _model(shop: Shop, source: Source, serving: ServingSettings, asked: str | None) -> ModelDirectory:

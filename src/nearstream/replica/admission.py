@@ -1,38 +1,31 @@
-"""How many answers are made at once; one too many is refused at the door."""
+"""How many answers a server accepts at once; further ones are refused immediately."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from nearstream.core.errors import NearstreamError, Overloaded
+from nearstream.core.errors import Overloaded
 
 
 class Admission:
-    """Counts the answers under way. Nobody waits here: places in the batch are what one waits for.
+    """Counts the answers under way. Never queues; the scheduler does.
 
     A call that asks for several answers takes a permit for each, as in TGI (router/src/infer/mod.rs: every
     sequence of `best_of` and every prompt of a batch is a request of its own).
-
-    `on_failure` hears what ends a call early, also where its client is told inside a stream.
     """
 
-    def __init__(self, limit: int, *, on_failure: Callable[[NearstreamError], None]) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._on_failure = on_failure
         self.under_way = 0
 
     @contextmanager
     def enter(self) -> Iterator[Permits]:
         """The permit of one answer; more may follow. Raises Overloaded when `limit` answers are under way."""
-        try:
-            with ExitStack() as held:
-                permits = Permits(held, self._permit)
-                permits.take(1)
-                yield permits
-        except NearstreamError as error:
-            self._on_failure(error)
-            raise
+        with ExitStack() as held:
+            permits = Permits(held, self._permit)
+            permits.take(1)
+            yield permits
 
     @contextmanager
     def _permit(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from aiohttp import web
 
@@ -13,14 +12,13 @@ from nearstream.core.errors import (
     GenerationFailed,
     Invalid,
     Missing,
-    NearstreamError,
     NotReady,
     Overloaded,
     TemplateFailed,
 )
 from nearstream.core.ports import Clock
-from nearstream.replica.batch import Priority
-from nearstream.replica.progress import ABORTED, Generation
+from nearstream.replica.progress import ABORTED, Progress
+from nearstream.replica.scheduler import Priority
 from nearstream.telemetry.metrics import CallMetrics
 from nearstream.telemetry.spans import Span, Trace, untraced
 
@@ -35,8 +33,6 @@ _CAUSES: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionError, "dropped"),
 )
 _CAUSES_BY_STATUS = {422: "validation", 424: "generation", 429: "overloaded", 503: "unready"}
-# The call that the running task works for.
-_current: ContextVar[Call] = ContextVar("call")
 
 
 class Call:
@@ -49,22 +45,22 @@ class Call:
         self.aborted = False
         self.cause: str | None = None
         """Why it failed, as `tgi_request_failure` says it; None while it has not."""
-        self.generations: list[Generation] = []
+        self.answers: list[Progress] = []
         self._metrics = metrics
         self._clock = clock
 
     @property
     def queued_s(self) -> float:
         """How long its slowest answer waited for a place."""
-        return max((generation.queued_s for generation in self.generations), default=0.0)
+        return max((generation.queued_s for generation in self.answers), default=0.0)
 
-    def generation(self, prompt_tokens: int, max_new_tokens: int) -> Generation:
-        """Another answer is to be generated for it. Raises GenerationFailed once it is aborted."""
+    def begin(self, prompt_tokens: int, max_new_tokens: int) -> Progress:
+        """Start another answer of this call. Raises GenerationFailed once it is aborted."""
         if self.aborted:
             raise GenerationFailed(ABORTED)
-        made = Generation(prompt_tokens, max_new_tokens, self.arrived_s, self._metrics, self._clock)
-        self.generations.append(made)
-        return made
+        progress = Progress(prompt_tokens, max_new_tokens, self.arrived_s, self._metrics, self._clock)
+        self.answers.append(progress)
+        return progress
 
     def failed(self, error: BaseException) -> None:
         """The first failure is the cause."""
@@ -81,12 +77,12 @@ class Call:
             return
         self.aborted = True
         self.cause = self.cause or "aborted"
-        for generation in self.generations:
+        for generation in self.answers:
             generation.interrupt()
 
     def answered(self, status: int, *, gone: bool) -> None:
         """The response is made; `gone`: nobody is left to take it."""
-        unfinished = [made for made in self.generations if not made.finished]
+        unfinished = [made for made in self.answers if not made.finished]
         if self.cause is not None:
             return
         if status >= web.HTTPBadRequest.status_code:
@@ -99,7 +95,7 @@ class Call:
     def span(self) -> Span:
         """The whole of it, once it has ended."""
         now_s = self._clock()
-        parts = [part for generation in self.generations for part in generation.spans(now_s)]
+        parts = [part for generation in self.answers for part in generation.spans(now_s)]
         about = {"request.id": self.id, "request.priority": self.priority.name.lower()}
         return Span("generate", now_s - self.arrived_s, 0.0, about, tuple(parts), self.cause)
 
@@ -111,7 +107,7 @@ class Call:
             return
         metrics.success.increment()
         metrics.duration.observe(self._clock() - self.arrived_s)
-        for generation in self.generations:
+        for generation in self.answers:
             generation.count()
 
 
@@ -132,7 +128,6 @@ class Calls:
         """A call of the running task, under the id that its client asked for if no other has it."""
         call_id = asked_id if asked_id and asked_id not in self._live else self._new_id()
         call = self._live[call_id] = Call(call_id, priority, metrics=self.metrics, clock=self._clock)
-        token = _current.set(call)
         self.metrics.count.increment()
         try:
             yield call
@@ -140,7 +135,6 @@ class Calls:
             call.failed(error)
             raise
         finally:
-            _current.reset(token)
             del self._live[call_id]
             call.ended()
             self._trace(call.span(), headers)
@@ -150,13 +144,3 @@ class Calls:
         if call_id not in self._live:
             raise Missing(f"no request {call_id!r} is under way: it has ended, or never was")
         self._live[call_id].abort()
-
-
-def current() -> Call:
-    """The call that the running task works for."""
-    return _current.get()
-
-
-def note(error: NearstreamError) -> None:
-    """Remember why the current call fails."""
-    _current.get().failed(error)

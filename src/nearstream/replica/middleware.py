@@ -12,8 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError, WrongMedia
 from nearstream.replica.operation import REQUEST_ID
-from nearstream.replica.reply import refused
-from nearstream.wire.dialects.port import Wording
+from nearstream.replica.responses import error_response
+from nearstream.wire.dialects.port import ErrorDialect
 
 _log = structlog.get_logger(__name__)
 _JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")
@@ -38,7 +38,7 @@ def key_checked(key: str | None) -> Middleware:
     return check
 
 
-def failures_told(wording: Wording) -> Middleware:
+def errors_answered(errors: ErrorDialect) -> Middleware:
     """What no handler took care of becomes JSON; a stack trace goes to the log, never to the client."""
 
     @web.middleware
@@ -46,20 +46,20 @@ def failures_told(wording: Wording) -> Middleware:
         try:
             return await handler(request)
         except NearstreamError as error:
-            return refused(wording.refusal(error))
+            return error_response(errors.error(error))
         except web.HTTPException as error:
-            answer = refused(wording.plain(error.status, error.reason))
+            answer = error_response(errors.plain(error.status, error.reason))
             if "Allow" in error.headers:
                 answer.headers["Allow"] = error.headers["Allow"]
             return answer
         except web.RequestPayloadError as error:
             # Its chunks or its content-encoding are not what the headers promise.
-            return refused(wording.plain(web.HTTPBadRequest.status_code, _line(f"bad body: {error}")))
+            return error_response(errors.plain(web.HTTPBadRequest.status_code, _line(f"bad body: {error}")))
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - the edge
             _log.exception("call failed unexpectedly", path=request.path)
-            return refused(wording.refusal(NearstreamError("internal error")))
+            return error_response(errors.error(NearstreamError("internal error")))
 
     return tell
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from nearstream.core.errors import Invalid
-from nearstream.replica.batch import Priority
-from nearstream.replica.calls import Calls
+from nearstream.replica.calls import Call, Calls
+from nearstream.replica.scheduler import Priority
 from nearstream.telemetry.metrics import CONTENT_TYPE, Metric, exposition
 
+CallHandler = Callable[[web.Request, Call], Awaitable[web.StreamResponse]]
+"""A handler of a route that generates."""
 REQUEST_ID = web.RequestKey("request id", str)
 PRIORITY_HEADER = "x-nearstream-priority"
 _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -26,13 +28,13 @@ class Operation:
         self.calls = calls
         self._metrics = (*calls.metrics.all(), *gauges)
 
-    def counted(self, handler: Handler) -> Handler:
-        """The handler of a route that generates, with an id, a priority and a count of its outcome."""
+    def counted(self, handler: CallHandler) -> Handler:
+        """Give each request of `handler` a call with an id and a priority, and count how it ended."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             with self.calls.enter(_asked_id(request), _priority(request), request.headers) as call:
                 request[REQUEST_ID] = call.id
-                response = await handler(request)
+                response = await handler(request, call)
                 transport = request.transport
                 call.answered(response.status, gone=transport is None or transport.is_closing())
                 return response

@@ -1,4 +1,4 @@
-"""How one answer comes along: its times, token by token, and the way to interrupt the wait for the next."""
+"""Progress of one answer: its times, token by token, and how to interrupt the wait for the next token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nearstream.telemetry.spans import Span
 ABORTED = "the request was aborted"
 
 
-class Generation:
+class Progress:
     """One answer in the making. `stepped` runs for every token: a look at the clock and a bisection."""
 
     __slots__ = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nearstream.core.errors import NotReady
 from nearstream.core.ports import Engine
+from nearstream.replica.scheduler import Scheduler
 from nearstream.text.template import ChatTemplate
 from nearstream.text.tokenizer import Tokenizer
 
@@ -17,6 +18,7 @@ class ServedModel:
     engine: Engine
     tokenizer: Tokenizer
     template: ChatTemplate | None
+    scheduler: Scheduler
 
 
 class Readiness:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from nearstream.core.generation import Finish
 from nearstream.core.ports import Clock
-from nearstream.replica.calls import current
 
 
 class Timings:
@@ -21,11 +20,10 @@ class Timings:
         """The request is checked and tokenised."""
         self._prepared_s = self._clock()
 
-    def headers(self, finishes: Sequence[Finish]) -> dict[str, str]:
+    def headers(self, finishes: Sequence[Finish], *, queued_s: float) -> dict[str, str]:
         """Integer milliseconds, except for x-compute-time in seconds. Several answers count together."""
         generated_tokens = sum(finish.generated_tokens for finish in finishes)
         ended_s = self._clock()
-        queued_s = current().queued_s
         inference_s = ended_s - self._prepared_s - queued_s
         return {
             "x-compute-time": f"{ended_s - self._started_s:.6f}",

@@ -17,18 +17,16 @@ from tests.contract.replica.scripted import Witness, ids_of, model
 
 from nearstream.core.errors import Unusable
 from nearstream.replica.admission import Admission
-from nearstream.replica.answer import Chances
-from nearstream.replica.batch import Batch
-from nearstream.replica.calls import note
 from nearstream.replica.host import Place
 from nearstream.replica.lmi.app import Front
 from nearstream.replica.lmi.built_in import BuiltIn
 from nearstream.replica.lmi.served import Served, Source
 from nearstream.replica.lmi.server import LmiServerSettings, Parts, serve
-from nearstream.replica.lmi.sessions import SessionDesk
+from nearstream.replica.lmi.sessions import SessionHandler
+from nearstream.replica.prompts import Entropy
 from nearstream.replica.readiness import Readiness, ServedModel
-from nearstream.replica.reply import Desk
-from nearstream.replica.scheduled import ScheduledEngine
+from nearstream.replica.responses import ServerContext
+from nearstream.replica.scheduler import Scheduler
 from nearstream.replica.settings import ServerSettings
 from nearstream.telemetry.djl import DjlMetrics
 from nearstream.text.template import load_template
@@ -46,7 +44,7 @@ class Shop:
     version: str = "0.25.0"
     form: Format = field(default_factory=lambda: Format("jsonlines"))
     queue: int = 100
-    sessions: SessionDesk | None = None
+    sessions: SessionHandler | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     engines: dict[str, Witness] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
@@ -69,20 +67,22 @@ class Shop:
             model=source.name,
         )
         path = model(self.directory)
-        batch = Batch(max_size=32, max_tokens=None, max_waiting=self.queue)
+        scheduler = Scheduler(max_size=32, max_tokens=None, max_waiting=self.queue)
         readiness = Readiness()
         tokenizer = load_tokenizer(path)
         template = load_template(path, tokenizer.special)
-        readiness.open(ServedModel(ScheduledEngine(engine, batch), tokenizer, template))
-        desk = Desk(
+        readiness.open(ServedModel(engine, tokenizer, template, scheduler))
+        context = ServerContext(
             settings=ServerSettings(source.name, path, terms.tgi, compute_type=None),
             readiness=readiness,
-            admission=Admission(self.queue, on_failure=note),
-            chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: 7),
+            admission=Admission(self.queue),
+            entropy=Entropy(now=lambda: datetime.now(UTC), seed=lambda: 7),
             clock=time.perf_counter,
             new_id=lambda: "id",
         )
-        yield BuiltIn(desk, batch, partial(lmi.read, terms=terms), self.queue, time.time(), self.sessions)
+        yield BuiltIn(
+            context, scheduler, partial(lmi.read, terms=terms), self.queue, time.time(), self.sessions
+        )
         self.closed.append(source.name)
 
 

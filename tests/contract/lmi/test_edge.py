@@ -16,6 +16,7 @@ from tests.contract.lmi.test_server import ASK, NO_CACHE, text_of
 from tests.support.waiting import until
 
 from nearstream.core.rates import Rate
+from nearstream.replica.calls import Call
 from nearstream.replica.lmi.inbound import CUSTOM_ATTRIBUTES, Inbound
 from nearstream.replica.lmi.served import Served, Source
 from nearstream.wire.dialects.lmi.terms import Format
@@ -26,7 +27,7 @@ class Mirror:
 
     adapters = None
 
-    async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
+    async def answer(self, request: web.Request, inbound: Inbound, call: Call) -> web.StreamResponse:
         if inbound.body == b"break":
             raise RuntimeError("secret")
         content = [[name, value.decode()] for name, value in inbound.content]

@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 from tests.support.waiting import until
 
-from nearstream.replica.outlet import Outlet
+from nearstream.replica.writer import ResponseWriter
 from nearstream.wire.dialects.terms import Limits, Terms
 from nearstream.wire.framing import sse
 
@@ -182,13 +182,13 @@ async def test_a_reader_that_stops_before_the_last_bytes_loses_its_connection_to
     async def answer(request: web.Request) -> web.StreamResponse:
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         response = web.StreamResponse(headers={"Content-Type": sse.CONTENT_TYPE})
-        outlet = Outlet(request, response, stall_s=0.2)
+        writer = ResponseWriter(request, response, stall_s=0.2)
         for size in (68_000, 60_000):  # the first leaves the buffer just below its bound, the second above it
-            await outlet.write(bytes(size))
+            await writer.write(bytes(size))
         with pytest.raises(ConnectionResetError, match="took too little"):
-            await outlet.close()
+            await writer.close()
         ended.set()
-        return outlet.abandon()
+        return writer.abandon()
 
     app = web.Application()
     app.router.add_get("/", answer)

@@ -35,19 +35,19 @@ def bodies(shape: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, object]]:
 def test_generate_bodies(parameters: dict[str, object], route: tgi.Route):
     body = json.dumps({"inputs": "a", "parameters": parameters}).encode()
     with suppress(Invalid):
-        tgi.read(body, TERMS, route=route).exchange()
+        tgi.read(body, TERMS, route=route).call()
 
 
 @given(bodies(ChatBody), st.lists(bodies(ChatTurn)))
 def test_chat_bodies(body: dict[str, object], messages: list[dict[str, object]]):
     with suppress(Invalid):
-        openai.read_chat(json.dumps({"messages": messages} | body).encode(), TERMS).exchange()
+        openai.read_chat(json.dumps({"messages": messages} | body).encode(), TERMS).call()
 
 
 @given(bodies(CompletionBody))
 def test_completion_bodies(body: dict[str, object]):
     with suppress(Invalid):
-        openai.read_completion(json.dumps({"prompt": "a"} | body).encode(), TERMS).exchange()
+        openai.read_completion(json.dumps({"prompt": "a"} | body).encode(), TERMS).call()
 
 
 @given(st.binary())

@@ -22,8 +22,8 @@ from nearstream.core.generation import Delta, Finish, Grammar, TextPrompt, Token
 from nearstream.core.ports import Identity
 from nearstream.wire.dialects.lmi import generate as lmi
 from nearstream.wire.dialects.lmi.bodies import LmiParameters
-from nearstream.wire.dialects.lmi.chat import LmiOpenAIDraft
-from nearstream.wire.dialects.lmi.generate import LmiExchange
+from nearstream.wire.dialects.lmi.chat import ParsedLmiCompletion
+from nearstream.wire.dialects.lmi.generate import LmiCall
 from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 from nearstream.wire.dialects.terms import Limits, Terms
 
@@ -34,10 +34,10 @@ def terms(version: str, **form: object) -> LmiTerms:
     return LmiTerms(lmi_release(version), Format(**form))
 
 
-def exchange(parameters: object = None, *, given: LmiTerms = TERMS, **body: object) -> LmiExchange:
+def call(parameters: object = None, *, given: LmiTerms = TERMS, **body: object) -> LmiCall:
     document = {"inputs": "hi"} | ({} if parameters is None else {"parameters": parameters}) | body
-    found = lmi.read(json.dumps(document).encode(), given).exchange()
-    assert isinstance(found, LmiExchange)
+    found = lmi.read(json.dumps(document).encode(), given).call()
+    assert isinstance(found, LmiCall)
     return found
 
 
@@ -70,11 +70,11 @@ def test_what_is_no_release_is_said_to_be_none(version: str):
 
 
 def test_a_body_of_inputs_alone_is_greedy_and_thirty_tokens_long():
-    (request,) = exchange().requests
+    (request,) = call().requests
     assert request.prompt == TextPrompt("hi")
     assert (request.max_new_tokens, request.stop, request.truncate) == (30, (), None)
     assert not request.sampling.do_sample
-    assert not exchange().shape.details
+    assert not call().shape.details
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_body_of_inputs_alone_is_greedy_and_thirty_tokens_long():
 def test_release_operator_and_caller_decide_together_what_streams(
     version: str, form: dict[str, object], stream: bool, kind: str
 ):
-    found = exchange(given=terms(version, **form), stream=stream)
+    found = call(given=terms(version, **form), stream=stream)
     assert found.kind == kind
     assert found.stream is (kind not in {"whole", "array"})
 
@@ -120,13 +120,13 @@ def test_a_body_that_is_no_json_or_lacks_its_inputs_is_refused():
 
 def test_what_could_only_be_ignored_is_refused_by_its_name():
     with pytest.raises(Unsupported) as refused:
-        exchange({"num_beams": 4})
+        call({"num_beams": 4})
     assert refused.value.option == "num_beams"
 
 
 def test_an_empty_text_is_refused():
     with pytest.raises(Invalid, match="`inputs` cannot be empty"):
-        exchange(inputs="")
+        call(inputs="")
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_an_empty_text_is_refused():
 )
 def test_a_broken_rule_says_what_was_wanted(parameters: dict[str, object], message: str):
     with pytest.raises(Invalid) as refused:
-        exchange(parameters)
+        call(parameters)
     assert str(refused.value) == message
 
 
 @pytest.mark.parametrize("parameters", [{"temperature": "hot"}, {"stop": [1]}, {"max_new_tokens": -1}, []])
 def test_a_value_of_the_wrong_kind_is_misshapen(parameters: object):
     with pytest.raises(Misshapen):
-        exchange(parameters)
+        call(parameters)
 
 
 def test_every_option_reaches_the_engine():
@@ -175,7 +175,7 @@ def test_every_option_reaches_the_engine():
         "top_n_tokens": 3,
         "decoder_input_details": True,
     }
-    (request,) = exchange(asked | {"max_new_tokens": 4, "truncate": 9}).requests
+    (request,) = call(asked | {"max_new_tokens": 4, "truncate": 9}).requests
     given = request.sampling
     assert (given.do_sample, given.seed, given.temperature) == (True, 7, 0.5)
     assert (given.repetition_penalty, given.frequency_penalty, given.presence_penalty) == (1.5, 0.5, 0.25)
@@ -186,19 +186,19 @@ def test_every_option_reaches_the_engine():
 
 def test_null_means_the_default():
     asked = dict.fromkeys(["seed", "temperature", "top_k", "stop", "max_new_tokens", "do_sample", "details"])
-    assert exchange(asked).requests == exchange().requests
+    assert call(asked).requests == call().requests
 
 
 def test_values_that_ask_for_nothing_are_not_handed_on():
-    given = exchange({"do_sample": True, "top_k": 0, "top_p": 1.0, "typical_p": 1.0}).requests[0].sampling
+    given = call({"do_sample": True, "top_k": 0, "top_p": 1.0, "typical_p": 1.0}).requests[0].sampling
     assert (given.do_sample, given.top_k, given.top_p, given.typical_p) == (True, None, None, None)
-    assert exchange({"do_sample": True, "top_k": -1}).requests[0].sampling.top_k is None
-    exchange({"best_of": 1, "num_beams": 1, "watermark": False, "length_penalty": 1.0, "cached_prompt": None})
+    assert call({"do_sample": True, "top_k": -1}).requests[0].sampling.top_k is None
+    call({"best_of": 1, "num_beams": 1, "watermark": False, "length_penalty": 1.0, "cached_prompt": None})
 
 
 def test_one_of_top_n_tokens_is_one_answer_since_0_35_and_an_alternative_before():
     for version, wanted in (("0.27.0", 1), ("0.36.0", 0)):
-        assert exchange({"top_n_tokens": 1}, given=terms(version)).requests[0].sampling.top_n_tokens == wanted
+        assert call({"top_n_tokens": 1}, given=terms(version)).requests[0].sampling.top_n_tokens == wanted
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_one_of_top_n_tokens_is_one_answer_since_0_35_and_an_alternative_before(
 )
 def test_up_to_0_31_only_do_sample_samples(parameters: dict[str, object], early: bool, late: bool):
     for version, sampled in (("0.31.0", early), ("0.32.0", late), ("0.36.0", late)):
-        (request,) = exchange(parameters, given=terms(version)).requests
+        (request,) = call(parameters, given=terms(version)).requests
         assert request.sampling.do_sample is sampled
         if not sampled:
             assert request.sampling.temperature is request.sampling.top_p is None
@@ -234,7 +234,7 @@ def test_up_to_0_31_only_do_sample_samples(parameters: dict[str, object], early:
 def test_stop_strings_come_alone_or_in_a_list_under_either_name(
     parameters: dict[str, object], stop: tuple[str, ...]
 ):
-    assert exchange(parameters).requests[0].stop == stop
+    assert call(parameters).requests[0].stop == stop
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_stop_strings_come_alone_or_in_a_list_under_either_name(
 )
 def test_an_option_that_nothing_here_does_is_never_ignored(option: str, value: object):
     with pytest.raises(Unsupported) as refused:
-        exchange({option: value})
+        call({option: value})
     assert refused.value.option == option
 
 
@@ -264,50 +264,50 @@ def test_an_option_that_nothing_here_does_is_never_ignored(option: str, value: o
     ],
 )
 def test_guided_decoding_holds_the_answer_to_a_grammar(option: str, value: object, grammar: Grammar):
-    assert exchange({option: value}).requests[0].sampling.grammar == grammar
+    assert call({option: value}).requests[0].sampling.grammar == grammar
 
 
 def test_one_guide_is_enough():
     with pytest.raises(Invalid, match="only one of"):
-        exchange({"guided_regex": "a", "guided_choice": ["a"]})
+        call({"guided_regex": "a", "guided_choice": ["a"]})
     with pytest.raises(Invalid, match="grammar is not valid"):
-        exchange({"guided_regex": "("})
+        call({"guided_regex": "("})
 
 
 def test_the_end_of_sequence_may_be_ignored():
-    assert exchange({"ignore_eos_token": True}).requests[0].sampling.ignore_eos
-    assert not exchange({}).requests[0].sampling.ignore_eos
+    assert call({"ignore_eos_token": True}).requests[0].sampling.ignore_eos
+    assert not call({}).requests[0].sampling.ignore_eos
 
 
 def test_several_inputs_are_answered_together():
-    found = exchange(inputs=["a", "b"], given=terms("0.25.0", rolling_batch=False))
+    found = call(inputs=["a", "b"], given=terms("0.25.0", rolling_batch=False))
     assert [request.prompt for request in found.requests] == [TextPrompt("a"), TextPrompt("b")]
     assert (found.kind, found.stream, found.content_type) == ("array", False, "application/json")
-    assert exchange(inputs=["a", "b"], given=terms("0.27.0")).kind == "array"
-    assert exchange(inputs=["a", "b"]).kind == "array"
-    assert exchange(inputs=["a"]).kind == "pieces"
+    assert call(inputs=["a", "b"], given=terms("0.27.0")).kind == "array"
+    assert call(inputs=["a", "b"]).kind == "array"
+    assert call(inputs=["a"]).kind == "pieces"
 
 
 def test_several_inputs_are_streamed_where_lines_can_tell_them_apart():
-    assert exchange(inputs=["a", "b"], given=terms("0.25.0", formatter="jsonlines")).kind == "outputs"
-    assert exchange(inputs=["a", "b"], given=terms("0.36.0"), stream=True).kind == "lines"
+    assert call(inputs=["a", "b"], given=terms("0.25.0", formatter="jsonlines")).kind == "outputs"
+    assert call(inputs=["a", "b"], given=terms("0.36.0"), stream=True).kind == "lines"
     with pytest.raises(Invalid, match="several `inputs` cannot be streamed"):
-        exchange(inputs=["a", "b"], given=terms("0.27.0"), stream=True)
+        call(inputs=["a", "b"], given=terms("0.27.0"), stream=True)
 
 
 @pytest.mark.parametrize("inputs", [[], [""], ["a", ""]])
 def test_there_is_a_text_in_every_input(inputs: list[str]):
     with pytest.raises(Invalid, match="`inputs` cannot be empty"):
-        exchange(inputs=inputs)
+        call(inputs=inputs)
 
 
 def test_more_inputs_than_are_answered_at_once_are_refused():
     with pytest.raises(BatchTooLarge, match=r"`inputs` may have up to 4 texts. Given: 5"):
-        exchange(inputs=list("abcde"))
+        call(inputs=list("abcde"))
 
 
 def test_an_answer_ends_where_the_context_does():
-    found = exchange({"max_new_tokens": 50}, given=LmiTerms(limits=Limits(10, 20)))
+    found = call({"max_new_tokens": 50}, given=LmiTerms(limits=Limits(10, 20)))
     assert found.settle(found.requests[0], prompt_tokens=10).max_new_tokens == 10
     assert found.settle(found.requests[0], prompt_tokens=1).max_new_tokens == 19
     with pytest.raises(Invalid, match=r"up to 10 tokens\. Given: 11"):
@@ -320,7 +320,7 @@ def test_an_adapter_is_named_for_all_inputs_or_for_each():
     given = LmiTerms(tgi=Terms(adapters=frozenset({"x", "y"})))
 
     def named(adapters: object, inputs: object = ("a", "b")) -> list[str | None]:
-        found = exchange(adapters=adapters, inputs=inputs, given=given)
+        found = call(adapters=adapters, inputs=inputs, given=given)
         return [request.sampling.adapter for request in found.requests]
 
     assert named("x") == ["x", "x"]
@@ -335,21 +335,21 @@ def test_an_adapter_is_named_for_all_inputs_or_for_each():
 
 
 def test_a_body_may_name_its_formatter_before_the_operators():
-    assert exchange({"output_formatter": "jsonlines"}, given=terms("0.27.0")).kind == "lines"
-    assert exchange({"output_formatter": "json"}, given=terms("0.27.0", formatter="sse")).kind == "whole"
+    assert call({"output_formatter": "jsonlines"}, given=terms("0.27.0")).kind == "lines"
+    assert call({"output_formatter": "json"}, given=terms("0.27.0", formatter="sse")).kind == "whole"
 
 
 @pytest.mark.parametrize(
     ("version", "body", "kind"),
     [
-        ("0.36.0", {"prompt": "a"}, LmiOpenAIDraft),
-        ("0.36.0", {"prompt": "a", "inputs": "b"}, LmiOpenAIDraft),
-        ("0.36.0", {"inputs": "a", "messages": []}, lmi.LmiDraft),
-        ("0.36.0", {"messages": [], "prompt": None}, LmiOpenAIDraft),
-        ("0.27.0", {"inputs": "a", "messages": []}, LmiOpenAIDraft),
-        ("0.27.0", {"inputs": "a", "prompt": "a"}, lmi.LmiDraft),
-        ("0.26.0", {"inputs": "a", "messages": []}, lmi.LmiDraft),
-        ("0.25.0", {"inputs": "a", "messages": []}, lmi.LmiDraft),
+        ("0.36.0", {"prompt": "a"}, ParsedLmiCompletion),
+        ("0.36.0", {"prompt": "a", "inputs": "b"}, ParsedLmiCompletion),
+        ("0.36.0", {"inputs": "a", "messages": []}, lmi.ParsedLmiGenerate),
+        ("0.36.0", {"messages": [], "prompt": None}, ParsedLmiCompletion),
+        ("0.27.0", {"inputs": "a", "messages": []}, ParsedLmiCompletion),
+        ("0.27.0", {"inputs": "a", "prompt": "a"}, lmi.ParsedLmiGenerate),
+        ("0.26.0", {"inputs": "a", "messages": []}, lmi.ParsedLmiGenerate),
+        ("0.25.0", {"inputs": "a", "messages": []}, lmi.ParsedLmiGenerate),
     ],
 )
 def test_the_keys_of_a_body_say_what_it_is(version: str, body: dict[str, object], kind: type):
@@ -379,7 +379,7 @@ def test_a_conversation_streams_as_its_release_and_operator_have_it(
 ):
     for stream, expected in ((True, content_type), (False, "application/json")):
         body = {"messages": [{"role": "user", "content": "a"}], "stream": stream}
-        found = lmi.read(json.dumps(body).encode(), terms(version, **form)).exchange()
+        found = lmi.read(json.dumps(body).encode(), terms(version, **form)).call()
         assert (found.stream, found.content_type, found.keepalive) == (stream, expected, b"")
         assert len(found.requests) == 1
         assert found.settle(found.requests[0], prompt_tokens=1).max_new_tokens > 1
@@ -388,7 +388,7 @@ def test_a_conversation_streams_as_its_release_and_operator_have_it(
 def test_tools_of_a_conversation_are_called_in_lines_too():
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     body = {"messages": [{"role": "user", "content": "a"}], "stream": True, "tools": tools}
-    told = lmi.read(json.dumps(body | {"tool_choice": "required"}).encode(), terms("0.29.0")).exchange()
+    told = lmi.read(json.dumps(body | {"tool_choice": "required"}).encode(), terms("0.29.0")).call()
     encoder = told.encoder(Identity("7", "m", 1, "f"))
     text = '{"name": "f", "arguments": {"a": 1}}'
     payload = encoder.feed(Delta((Token(1, text, -1.0),), Finish("eos", 1, 1)))
@@ -426,7 +426,7 @@ def test_no_body_however_odd_is_anything_but_answered_or_refused(
 ):
     body = {"inputs": "a", "parameters": parameters} | rest
     with suppress(Invalid):
-        found = lmi.read(json.dumps(body).encode(), LmiTerms(lmi_release(version), form)).exchange()
+        found = lmi.read(json.dumps(body).encode(), LmiTerms(lmi_release(version), form)).call()
         encoder = found.encoder(Identity("7", "m", 1, "f"))
         for index in range(len(found.requests)):
             encoder.feed(Delta((Token(1, "a", -1.0),), Finish("length", 1, 1), index))

@@ -33,7 +33,7 @@ cuts = st.lists(st.integers(0, 100_000), max_size=20)
 
 def encoder(version: str, form: Format | None = None, **body: object) -> Encoder:
     terms = LmiTerms(lmi_release(version), form or Format())
-    return lmi.read(json.dumps({"inputs": "hi"} | body).encode(), terms).exchange().encoder(IDENTITY)
+    return lmi.read(json.dumps({"inputs": "hi"} | body).encode(), terms).call().encoder(IDENTITY)
 
 
 def parts(payload: Payload) -> list[bytes]:

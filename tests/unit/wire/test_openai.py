@@ -26,23 +26,23 @@ HELLO = [{"role": "user", "content": "hi"}]
 
 def chat(terms: Terms = Terms(), **body: object) -> GenerationRequest:  # noqa: B008 - frozen
     document = {"model": "tgi", "messages": HELLO} | body
-    return first(openai.read_chat(json.dumps(document).encode(), terms).exchange())
+    return first(openai.read_chat(json.dumps(document).encode(), terms).call())
 
 
-def first(exchange: GenerationCall) -> GenerationRequest:
+def first(call: GenerationCall) -> GenerationRequest:
     """With the grammar that is found once the tokens are counted."""
-    request = exchange.requests[0]
-    return replace(request, sampling=exchange.settle(request, prompt_tokens=1).sampling)
+    request = call.requests[0]
+    return replace(request, sampling=call.settle(request, prompt_tokens=1).sampling)
 
 
 def requests(**body: object) -> tuple[GenerationRequest, ...]:
     document = {"messages": HELLO} | body
-    return openai.read_chat(json.dumps(document).encode(), Terms()).exchange().requests
+    return openai.read_chat(json.dumps(document).encode(), Terms()).call().requests
 
 
 def completions(**body: object) -> tuple[GenerationRequest, ...]:
     document = {"model": "tgi", "prompt": "hi"} | body
-    return openai.read_completion(json.dumps(document).encode(), Terms()).exchange().requests
+    return openai.read_completion(json.dumps(document).encode(), Terms()).call().requests
 
 
 def completion(**body: object) -> GenerationRequest:
@@ -203,7 +203,7 @@ def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_
     body: dict[str, object], lacks: str, named: str, stream: bool
 ):
     read = openai.read_chat if "messages" in body else openai.read_completion
-    draft = read(json.dumps(body | {"stream": stream}).encode(), Terms())
-    refused = draft.refusal(Unsupported(lacks, "toy", "it has none"))
+    parsed = read(json.dumps(body | {"stream": stream}).encode(), Terms())
+    refused = parsed.error(Unsupported(lacks, "toy", "it has none"))
     assert refused.status == (200 if stream else 422)
     assert f"`{named}` is not supported by the toy engine: it has none" in refused.body.decode()

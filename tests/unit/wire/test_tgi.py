@@ -30,15 +30,15 @@ TYPES = "`type` of the schema must be one of array, boolean, integer, null, numb
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
-def exchange(
+def call(
     parameters: object = None, *, route: tgi.Route = tgi.Route.GENERATE, terms: Terms = TERMS, **body: object
 ):
     document = {"inputs": "hi"} | ({} if parameters is None else {"parameters": parameters}) | body
-    return tgi.read(json.dumps(document).encode(), terms, route=route).exchange()
+    return tgi.read(json.dumps(document).encode(), terms, route=route).call()
 
 
 def settled(parameters: object = None, *, prompt_tokens: int = 1, **options: object) -> Settled:
-    found = exchange(parameters, **options)
+    found = call(parameters, **options)
     return found.settle(found.requests[0], prompt_tokens=prompt_tokens)
 
 
@@ -94,10 +94,10 @@ def test_the_first_broken_rule_counts():
     order = ["temperature", "top_p", "top_k", "max_new_tokens", "truncate"]
     for name in order:
         with pytest.raises(Invalid, match=f"`{name}`"):
-            exchange(broken)
+            call(broken)
         del broken[name]
     with pytest.raises(Invalid, match="`inputs` cannot be empty"):
-        exchange({"truncate": 0}, inputs="")
+        call({"truncate": 0}, inputs="")
 
 
 @pytest.mark.parametrize(
@@ -112,18 +112,18 @@ def test_the_first_broken_rule_counts():
 )
 def test_what_cannot_be_streamed_is_refused_first(parameters: dict[str, object], message: str):
     with pytest.raises(Invalid) as refused:
-        exchange(parameters, route=tgi.Route.STREAM)
+        call(parameters, route=tgi.Route.STREAM)
     assert str(refused.value) == message
 
 
 def test_best_of_can_be_switched_off():
     with pytest.raises(Invalid, match="not allowed for this endpoint"):
-        exchange({"best_of": 2}, terms=Terms(limits=Limits(max_best_of=1)))
+        call({"best_of": 2}, terms=Terms(limits=Limits(max_best_of=1)))
 
 
 def test_best_of_asks_for_so_many_sequences():
-    assert len(exchange({"best_of": 2, "do_sample": True}).requests) == 2
-    assert len(exchange({"best_of": 1}).requests) == len(exchange().requests) == 1
+    assert len(call({"best_of": 2, "do_sample": True}).requests) == 2
+    assert len(call({"best_of": 1}).requests) == len(call().requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -140,24 +140,24 @@ def test_best_of_asks_for_so_many_sequences():
     ],
 )
 def test_sampling_is_on_when_asked_for_or_implied(parameters: dict[str, object] | None, sampled: bool):
-    assert exchange(parameters).requests[0].sampling.do_sample is sampled
+    assert call(parameters).requests[0].sampling.do_sample is sampled
 
 
 def test_before_1_4_an_absent_parameters_is_greedy():
-    assert not exchange(terms=Terms(release=tgi_release("1.0.3"))).requests[0].sampling.do_sample
+    assert not call(terms=Terms(release=tgi_release("1.0.3"))).requests[0].sampling.do_sample
 
 
 @pytest.mark.parametrize(
     ("version", "tokens"), [("0.9.3", 20), ("1.0.3", 20), ("1.4.2", 100), ("2.4.0", 100), ("3.3.7", None)]
 )
 def test_the_default_length_depends_on_the_release(version: str, tokens: int | None):
-    assert exchange(terms=Terms(release=tgi_release(version))).requests[0].max_new_tokens == tokens
-    assert exchange({"max_new_tokens": 7}).requests[0].max_new_tokens == 7
+    assert call(terms=Terms(release=tgi_release(version))).requests[0].max_new_tokens == tokens
+    assert call({"max_new_tokens": 7}).requests[0].max_new_tokens == 7
 
 
 def test_every_option_reaches_the_engine():
     sampling = (
-        exchange(
+        call(
             {
                 "temperature": 0.5,
                 "top_k": 3,
@@ -181,7 +181,7 @@ def test_every_option_reaches_the_engine():
     assert (sampling.repetition_penalty, sampling.frequency_penalty, sampling.seed) == (1.2, -0.5, 2**64 - 1)
     assert (sampling.top_n_tokens, sampling.watermark, sampling.prefill_logprobs) == (2, True, True)
     assert sampling.adapter == "mine"
-    assert exchange({"adapter_id": "other"}).requests[0].sampling.adapter is None
+    assert call({"adapter_id": "other"}).requests[0].sampling.adapter is None
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_regular_expression_is_a_grammar_too():
 )
 def test_a_value_of_the_wrong_kind_is_misshapen(parameters: object):
     with pytest.raises(Misshapen):
-        exchange(parameters)
+        call(parameters)
 
 
 def test_null_is_taken_for_optional_numbers():
@@ -234,7 +234,7 @@ def test_null_is_taken_for_optional_numbers():
         "return_full_text",
         "grammar",
     )
-    assert exchange(dict.fromkeys(names)).requests[0].max_new_tokens is None
+    assert call(dict.fromkeys(names)).requests[0].max_new_tokens is None
 
 
 def test_what_is_not_json_is_malformed():
@@ -304,8 +304,8 @@ def test_of_a_long_answer_late_releases_count_1024_tokens_and_grant_what_fits(
 
 
 def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_body():
-    draft = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.GENERATE)
-    refused = draft.refusal(Unsupported("prefill_logprobs", "toy", "it has none"))
+    parsed = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.GENERATE)
+    refused = parsed.error(Unsupported("prefill_logprobs", "toy", "it has none"))
     assert (refused.status, json.loads(refused.body)["error"]) == (
         422,
         "Input validation error: `decoder_input_details` is not supported by the toy engine: it has none",
@@ -324,14 +324,14 @@ def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_
     ],
 )
 def test_some_errors_come_before_the_stream_and_most_inside_it(error: NearstreamError, status: int):
-    refused = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.STREAM).refusal(error)
+    refused = tgi.read(b'{"inputs": "hi"}', TERMS, route=tgi.Route.STREAM).error(error)
     assert refused.status == status
     assert refused.body.startswith(b"data: ") is (status == 200)
 
 
 def test_only_tgis_own_streaming_routes_are_kept_alive():
     body = b'{"inputs": "hi", "stream": true}'
-    keepalives = {route: tgi.read(body, TERMS, route=route).exchange().keepalive for route in tgi.Route}
+    keepalives = {route: tgi.read(body, TERMS, route=route).call().keepalive for route in tgi.Route}
     assert [route for route, keepalive in keepalives.items() if keepalive] == [
         tgi.Route.COMPAT,
         tgi.Route.STREAM,

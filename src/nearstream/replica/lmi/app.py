@@ -12,18 +12,18 @@ from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.rates import Rate
-from nearstream.replica.calls import current, note
+from nearstream.replica.calls import Call
 from nearstream.replica.lmi.adapter_routes import AdapterManagement
 from nearstream.replica.lmi.error_rates import ErrorRates, kind_of
 from nearstream.replica.lmi.inbound import read
 from nearstream.replica.lmi.management import Management
 from nearstream.replica.lmi.pages import shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
-from nearstream.replica.middleware import failures_told, key_checked, on_every_response
-from nearstream.replica.operation import REQUEST_ID, Operation
-from nearstream.replica.reply import refused
+from nearstream.replica.middleware import errors_answered, key_checked, on_every_response
+from nearstream.replica.operation import REQUEST_ID, CallHandler, Operation
+from nearstream.replica.responses import error_response
 from nearstream.telemetry.djl import DjlMetrics
-from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.terms import LmiRelease
 
 # As DJL Serving has them on every answer, so that nothing on the way keeps one.
@@ -55,7 +55,7 @@ def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, fro
         middlewares=[
             _responses_counted(metrics),
             key_checked(front.api_key),
-            failures_told(LmiWording(front.release)),
+            errors_answered(LmiErrors(front.release)),
         ],
     )
     app.on_response_prepare.append(_on_every_response)
@@ -87,7 +87,7 @@ class Invocations:
     registry: Registry
     release: LmiRelease
 
-    async def invoke(self, request: web.Request) -> web.StreamResponse:
+    async def invoke(self, request: web.Request, call: Call) -> web.StreamResponse:
         """Raises web.HTTPBadRequest where several models could be meant."""
         inbound = await read(request)
         name = request.match_info.get("model") or inbound.model or self.registry.only()
@@ -96,10 +96,10 @@ class Invocations:
         try:
             version = request.match_info.get("version") or inbound.version
             with self.registry.choose(name, version).using() as served:
-                return await served.answer(request, inbound)
+                return await served.answer(request, inbound, call)
         except NearstreamError as error:
-            note(error)
-            return refused(LmiWording(self.release, name).refusal(error))
+            call.failed(error)
+            return error_response(LmiErrors(self.release, name).error(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +149,16 @@ def _responses_counted(metrics: DjlMetrics) -> Middleware:
     return count
 
 
-def _failures_counted(rates: ErrorRates, handler: Handler) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
+def _failures_counted(rates: ErrorRates, handler: CallHandler) -> CallHandler:
+    async def handle(request: web.Request, call: Call) -> web.StreamResponse:
         try:
-            response = await handler(request)
+            response = await handler(request, call)
         except (web.HTTPException, web.RequestPayloadError, NearstreamError, ConnectionError):
             raise  # what the client sent, or that it left
         except Exception:
             _tell(rates.failed("server"))
             raise
-        kind = kind_of(current().cause, response.status)
+        kind = kind_of(call.cause, response.status)
         if kind is not None:
             _tell(rates.failed(kind))
         return response

@@ -9,13 +9,14 @@ from aiohttp import web
 
 from nearstream.core.errors import Invalid
 from nearstream.replica.adapters import Adapters
-from nearstream.replica.batch import Batch
+from nearstream.replica.calls import Call
 from nearstream.replica.lmi.inbound import Inbound
-from nearstream.replica.lmi.served import Crew, Worker
-from nearstream.replica.lmi.sessions import SessionDesk
-from nearstream.replica.reply import Desk, reply
-from nearstream.wire.dialects.lmi.adapted import Adapted
-from nearstream.wire.dialects.port import Draft
+from nearstream.replica.lmi.served import Worker, WorkerGroup
+from nearstream.replica.lmi.sessions import SessionHandler
+from nearstream.replica.responses import ServerContext, respond
+from nearstream.replica.scheduler import Scheduler
+from nearstream.wire.dialects.lmi.adapted import BodyWithAdapter
+from nearstream.wire.dialects.port import ParsedBody
 
 ADAPTER = "adapter"
 ADAPTER_HEADER = "x-amzn-sagemaker-adapter-identifier"
@@ -23,31 +24,31 @@ ADAPTER_HEADER = "x-amzn-sagemaker-adapter-identifier"
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """`read` makes a draft of a body; `started_at` is when the engine was there, seconds since the epoch."""
+    """`read` parses a body; `started_at` is when the engine was ready, seconds since the epoch."""
 
-    desk: Desk
-    batch: Batch
-    read: Callable[[bytes], Draft]
+    context: ServerContext
+    scheduler: Scheduler
+    read: Callable[[bytes], ParsedBody]
     queue_size: int
     started_at: float
-    sessions: SessionDesk | None = None
+    sessions: SessionHandler | None = None
     """None: the release knows no sessions."""
     adapters: Adapters | None = None
 
-    async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
+    async def answer(self, request: web.Request, inbound: Inbound, call: Call) -> web.StreamResponse:
         if self.sessions is not None and (about := self.sessions.answer(inbound)) is not None:
             return about
-        draft = self.read(inbound.body)
+        parsed = self.read(inbound.body)
         if (named := inbound.first(ADAPTER) or inbound.properties.get(ADAPTER_HEADER)) is not None:
-            draft = Adapted(draft, named, self.adapters or ())
-        return await reply(request, draft, self.desk)
+            parsed = BodyWithAdapter(parsed, named, self.adapters or ())
+        return await respond(request, parsed, self.context, call)
 
     async def healthy(self) -> bool:
-        return await self.desk.readiness.healthy()
+        return await self.context.readiness.healthy()
 
-    def crew(self) -> Crew:
+    def worker_group(self) -> WorkerGroup:
         """One worker: the engine runs all requests together."""
-        return Crew(
+        return WorkerGroup(
             workers=(Worker(1, self.started_at, ready=True),),
             min_workers=1,
             max_workers=1,
@@ -55,7 +56,7 @@ class BuiltIn:
             max_batch_delay_ms=0,
             max_idle_s=0,
             queue_size=self.queue_size,
-            waiting=self.batch.waiting,
+            waiting=self.scheduler.waiting,
         )
 
     async def scale(self, min_workers: int, max_workers: int) -> None:

@@ -14,10 +14,10 @@ from nearstream.core.errors import GenerationFailed, NearstreamError
 from nearstream.core.handlers import HandlerHead, HandlerInput
 from nearstream.core.ports import Clock
 from nearstream.handlers.workers import HandlerWorkers
-from nearstream.replica.calls import note
+from nearstream.replica.calls import Call
 from nearstream.replica.lmi.inbound import Inbound
-from nearstream.replica.lmi.served import Crew, Worker
-from nearstream.replica.outlet import Outlet
+from nearstream.replica.lmi.served import Worker, WorkerGroup
+from nearstream.replica.writer import ResponseWriter
 from nearstream.telemetry.djl import DjlMetrics
 from nearstream.wire.dialects.lmi.errors import failure
 from nearstream.wire.dialects.lmi.terms import LmiRelease
@@ -46,7 +46,7 @@ class Handled:
         """A handler does with the adapters in its folder what it will."""
         return None
 
-    async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
+    async def answer(self, request: web.Request, inbound: Inbound, call: Call) -> web.StreamResponse:
         began_s = self.clock()
         async with aclosing(self.workers.invoke(HandlerInput(inbound.content, inbound.properties))) as parts:
             head = await anext(parts)
@@ -56,35 +56,35 @@ class Handled:
                     f"the handler answered with the status {head.code}; 200 to 599 are wanted"
                 )
             response = web.StreamResponse(status=head.code, reason=head.message, headers=_headers(head))
-            outlet = Outlet(request, response, stall_s=self.stall_s)
-            answered = await self._told(outlet, parts, response.content_type)
+            writer = ResponseWriter(request, response, stall_s=self.stall_s)
+            answered = await self._written(writer, parts, call)
         self.metrics.inference.observe(self.clock() - began_s)
         return answered
 
-    async def _told(self, outlet: Outlet, parts: Parts, content_type: str) -> web.StreamResponse:
+    async def _written(self, writer: ResponseWriter, parts: Parts, call: Call) -> web.StreamResponse:
         try:
             async for part in parts:
                 assert isinstance(part, bytes)  # noqa: S101 - the port's promise
-                await outlet.write(part)
+                await writer.write(part)
         except NearstreamError as error:
-            note(error)
-            if not outlet.opened:
+            call.failed(error)
+            if not writer.opened:
                 raise
-            _log.warning("handler broke", error=str(error))
-            if not _LINES.match(content_type):
-                return outlet.cut()  # the reader must see that the rest is missing
-            await outlet.write(failure(error, self.release) + b"\n")
+            _log.warning("handler failed", error=str(error))
+            if not _LINES.match(writer.content_type):
+                return writer.cut()  # the reader must see that the rest is missing
+            await writer.write(failure(error, self.release) + b"\n")
         except ConnectionError as error:
-            _log.debug("client left", error=str(error))
-            return outlet.abandon()
-        return await outlet.close()
+            _log.debug("client disconnected", error=str(error))
+            return writer.abandon()
+        return await writer.close()
 
     async def healthy(self) -> bool:
         return await self.workers.healthy()
 
-    def crew(self) -> Crew:
+    def worker_group(self) -> WorkerGroup:
         workers, settings = self.workers, self.workers.settings
-        return Crew(
+        return WorkerGroup(
             workers=tuple(
                 Worker(number, worker.started_at, ready=worker.ready)
                 for number, worker in enumerate(workers.running, start=1)

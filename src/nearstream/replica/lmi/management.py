@@ -13,7 +13,7 @@ from aiohttp import web
 from nearstream.core.errors import Invalid, Missing
 from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
-from nearstream.replica.lmi.served import Crew, Source
+from nearstream.replica.lmi.served import Source, WorkerGroup
 
 PAGE_MODELS = 100
 # What a registration may say of a model, by the names that servers have for it.
@@ -75,9 +75,9 @@ class Management:
         name, version = _named(request)
         for model in self._registry.versions(name, version):
             with model.using() as served:
-                crew = served.crew()
-                least = number(request, "min_worker", crew.min_workers)
-                most = max(least, number(request, "max_worker", max(least, crew.max_workers)))
+                worker_group = served.worker_group()
+                least = number(request, "min_worker", worker_group.min_workers)
+                most = max(least, number(request, "max_worker", max(least, worker_group.max_workers)))
                 await served.scale(least, most)
         told = f"New Worker configuration min workers:{least} max workers:{most}"
         return shown({"status": f'Workflow "{name}" worker scaled. {told}'})
@@ -125,32 +125,32 @@ async def _described(model: Registered) -> dict[str, Any]:
             about["error"] = str(model.error)
     else:
         well = await model.served.healthy() if model.status is Status.READY else False
-        about |= _crew(model.served.crew()) | {"status": "Healthy" if well else "Unhealthy"}
+        about |= _worker_group(model.served.worker_group()) | {"status": "Healthy" if well else "Unhealthy"}
     about["loadedAtStartup"] = source.at_startup
     version = {} if source.version is None else {"version": source.version}
     return {"workflowName": source.name, **version, "models": [about]}
 
 
-def _crew(crew: Crew) -> dict[str, Any]:
+def _worker_group(worker_group: WorkerGroup) -> dict[str, Any]:
     workers = [
         {
             "id": worker.id,
             "startTime": _date(worker.started_at),
             "status": "READY" if worker.ready else "UNLOADING",
         }
-        for worker in crew.workers
+        for worker in worker_group.workers
     ]
     return {
-        "batchSize": crew.batch_size,
-        "maxBatchDelayMillis": crew.max_batch_delay_ms,
-        "maxIdleSeconds": crew.max_idle_s,
-        "queueSize": crew.queue_size,
-        "requestInQueue": crew.waiting,
+        "batchSize": worker_group.batch_size,
+        "maxBatchDelayMillis": worker_group.max_batch_delay_ms,
+        "maxIdleSeconds": worker_group.max_idle_s,
+        "queueSize": worker_group.queue_size,
+        "requestInQueue": worker_group.waiting,
         "workerGroups": [
             {
                 "device": {"deviceType": "cpu", "deviceId": -1},
-                "minWorkers": crew.min_workers,
-                "maxWorkers": crew.max_workers,
+                "minWorkers": worker_group.min_workers,
+                "maxWorkers": worker_group.max_workers,
                 "workers": workers,
             }
         ],

@@ -10,6 +10,7 @@ from typing import Protocol
 from aiohttp import web
 
 from nearstream.replica.adapters import Adapters
+from nearstream.replica.calls import Call
 from nearstream.replica.lmi.inbound import Inbound
 
 
@@ -38,8 +39,8 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """Who works on a model, and on what terms."""
+class WorkerGroup:
+    """The workers of a model, and their limits."""
 
     workers: tuple[Worker, ...]
     min_workers: int
@@ -59,7 +60,7 @@ class Served(Protocol):
         """None: it takes none."""
         ...
 
-    async def answer(self, request: web.Request, inbound: Inbound) -> web.StreamResponse:
+    async def answer(self, request: web.Request, inbound: Inbound, call: Call) -> web.StreamResponse:
         """Raises NearstreamError where nothing was sent yet."""
         ...
 
@@ -67,7 +68,7 @@ class Served(Protocol):
         """Whether a call sent now would be answered."""
         ...
 
-    def crew(self) -> Crew: ...
+    def worker_group(self) -> WorkerGroup: ...
 
     async def scale(self, min_workers: int, max_workers: int) -> None:
         """Have at least and at most so many workers. Raises Invalid where that makes no sense."""

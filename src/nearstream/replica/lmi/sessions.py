@@ -61,7 +61,7 @@ class Sessions:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionDesk:
+class SessionHandler:
     """Answers the calls that open and close sessions; `sessions` None: they are not enabled."""
 
     sessions: Sessions | None

@@ -6,37 +6,37 @@ from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.adapters import AdapterRoutes, Adapters
-from nearstream.replica.answer import prompt_text
-from nearstream.replica.middleware import failures_told, json_body, key_checked, on_every_response
-from nearstream.replica.operation import Operation
-from nearstream.replica.reply import Desk, refused, reply
+from nearstream.replica.calls import Call
+from nearstream.replica.middleware import errors_answered, json_body, key_checked, on_every_response
+from nearstream.replica.operation import CallHandler, Operation
+from nearstream.replica.prompts import prompt_text
+from nearstream.replica.responses import ServerContext, error_response, respond
 from nearstream.replica.tgi.info import info, templated, tokens
 from nearstream.replica.tgi.openapi.document import pages as documents
-from nearstream.wire.dialects import refusals
 from nearstream.wire.dialects.completions import requests as openai
 from nearstream.wire.dialects.parameters import GenerateBody, decode
-from nearstream.wire.dialects.port import Draft
+from nearstream.wire.dialects.port import ParsedBody
+from nearstream.wire.dialects.refusals import TgiErrors
 from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.dialects.tgi import generate as tgi
-from nearstream.wire.dialects.tgi.plain_text import TextDraft, TextWording
+from nearstream.wire.dialects.tgi.plain_text import PlainTextBody, PlainTextErrors
 
-Reader = Callable[[bytes], Draft]
+Reader = Callable[[bytes], ParsedBody]
 
 
-def build_app(desk: Desk, operation: Operation, adapters: Adapters) -> web.Application:
-    """The application around a desk; the model may come later."""
-    settings = desk.settings
-    terms, text = settings.terms, TextWording() if settings.plain_text_errors else None
+def build_app(context: ServerContext, operation: Operation, adapters: Adapters) -> web.Application:
+    """The application of one server; its model may load later."""
+    settings = context.settings
+    terms, text = settings.terms, PlainTextErrors() if settings.plain_text_errors else None
     app = web.Application(
         client_max_size=terms.limits.payload_limit_bytes,
-        middlewares=[key_checked(settings.api_key), failures_told(text or refusals)],
+        middlewares=[key_checked(settings.api_key), errors_answered(text or TgiErrors())],
     )
     app.on_response_prepare.append(on_every_response(settings.cors_allow_origins))
-    pages = Pages(desk)
+    pages = Pages(context)
     app.router.add_get("/metrics", operation.metrics)
     app.router.add_post("/abort/{request_id}", operation.abort)
     routes = AdapterRoutes(adapters)
@@ -53,7 +53,7 @@ def build_app(desk: Desk, operation: Operation, adapters: Adapters) -> web.Appli
         app.router.add_get(path, page)
     for path, reader in readers(terms, messages_api=settings.messages_api).items():
         worded = reader if text is None else _in_text(reader, text)
-        app.router.add_post(path, operation.counted(_generation(desk, worded)))
+        app.router.add_post(path, operation.counted(_generation(context, worded)))
     return app
 
 
@@ -63,13 +63,13 @@ def readers(terms: Terms, *, messages_api: bool) -> dict[str, Reader]:
     def generate(route: tgi.Route) -> Reader:
         return lambda body: tgi.read(body, terms, route=route)
 
-    def chat(body: bytes) -> Draft:
+    def chat(body: bytes) -> ParsedBody:
         return openai.read_chat(body, terms)
 
-    def completion(body: bytes) -> Draft:
+    def completion(body: bytes) -> ParsedBody:
         return openai.read_completion(body, terms)
 
-    def by_body(body: bytes) -> Draft:
+    def by_body(body: bytes) -> ParsedBody:
         keys = decode(body, dict[str, msgspec.Raw])
         for key, reader in (
             ("inputs", generate(tgi.Route.INVOCATIONS)),
@@ -96,40 +96,42 @@ def readers(terms: Terms, *, messages_api: bool) -> dict[str, Reader]:
 class Pages:
     """The routes that generate nothing."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
 
     async def health(self, request: web.Request) -> web.Response:
-        if await self._desk.readiness.healthy():
+        if await self._context.readiness.healthy():
             return web.Response()
-        return refused(refusals.refusal(NotReady("unhealthy")))
+        return error_response(TgiErrors().error(NotReady("unhealthy")))
 
     async def info(self, request: web.Request) -> web.Response:
-        return web.Response(body=info(self._desk.settings), content_type="application/json")
+        return web.Response(body=info(self._context.settings), content_type="application/json")
 
     async def models(self, request: web.Request) -> web.Response:
-        return web.Response(body=openai.models(self._desk.settings.model_id), content_type="application/json")
+        return web.Response(
+            body=openai.models(self._context.settings.model_id), content_type="application/json"
+        )
 
     async def tokenize(self, request: web.Request) -> web.Response:
         text = decode(await json_body(request), GenerateBody).inputs
-        tokenizer = self._desk.readiness.model().tokenizer
+        tokenizer = self._context.readiness.model().tokenizer
         return web.Response(body=tokens(text, tokenizer), content_type="application/json")
 
     async def chat_tokenize(self, request: web.Request) -> web.Response:
-        model, settings = self._desk.readiness.model(), self._desk.settings
-        draft = openai.read_chat(await json_body(request), settings.terms)
-        prompt = draft.exchange().requests[0].prompt
-        text = prompt_text(prompt, model, self._desk.chances.now)
+        model, settings = self._context.readiness.model(), self._context.settings
+        parsed = openai.read_chat(await json_body(request), settings.terms)
+        prompt = parsed.call().requests[0].prompt
+        text = prompt_text(prompt, model, self._context.entropy.now)
         body = templated(text, tokens(text, model.tokenizer, add_special_tokens=False))
         return web.Response(body=body, content_type="application/json")
 
 
-def _in_text(reader: Reader, wording: TextWording) -> Reader:
-    return lambda body: TextDraft(reader(body), wording)
+def _in_text(reader: Reader, errors: PlainTextErrors) -> Reader:
+    return lambda body: PlainTextBody(reader(body), errors)
 
 
-def _generation(desk: Desk, reader: Reader) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await reply(request, reader(await json_body(request)), desk)
+def _generation(context: ServerContext, reader: Reader) -> CallHandler:
+    async def handle(request: web.Request, call: Call) -> web.StreamResponse:
+        return await respond(request, reader(await json_body(request)), context, call)
 
     return handle

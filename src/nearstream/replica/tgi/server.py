@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from nearstream.core.ports import Engine
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
-from nearstream.replica.answer import Chances
-from nearstream.replica.batch import Batch
-from nearstream.replica.calls import Calls, note
+from nearstream.replica.calls import Calls
 from nearstream.replica.host import Place, host
 from nearstream.replica.operation import Operation
+from nearstream.replica.prompts import Entropy
 from nearstream.replica.readiness import Readiness, ServedModel
-from nearstream.replica.reply import Desk
-from nearstream.replica.scheduled import ScheduledEngine
+from nearstream.replica.responses import ServerContext
+from nearstream.replica.scheduler import Scheduler
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.app import build_app
 from nearstream.replica.tgi.info import batch_tokens
@@ -49,33 +48,33 @@ async def serve(  # noqa: PLR0913 - all but two are named, and have defaults
     `http://host:port` and `unix:/path`; `trace` gets each call once it has ended. Raises Unusable for a
     model, an adapter or an address that cannot be used, and what the factory raises.
     """
-    readiness, batch = Readiness(), _batch(settings)
-    operation = _operation(settings, batch, trace)
+    readiness, scheduler = Readiness(), _scheduler(settings)
+    operation = _operation(settings, scheduler, trace)
     adapters = adapters or Adapters()
     await host(
-        build_app(_desk(settings, readiness), operation, adapters),
+        build_app(_context(settings, readiness), operation, adapters),
         Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
-        hold=_hold(settings, _adapted(engine_factory, adapters), readiness, batch, on_ready),
+        hold=_hold(settings, _adapted(engine_factory, adapters), readiness, scheduler, on_ready),
         drain=readiness.drain,
         stop=stop,
         on_listening=on_listening,
     )
 
 
-def _desk(settings: ServerSettings, readiness: Readiness) -> Desk:
-    return Desk(
+def _context(settings: ServerSettings, readiness: Readiness) -> ServerContext:
+    return ServerContext(
         settings=settings,
         readiness=readiness,
-        admission=Admission(settings.terms.limits.max_concurrent_requests, on_failure=note),
-        chances=Chances(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
+        admission=Admission(settings.terms.limits.max_concurrent_requests),
+        entropy=Entropy(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
         clock=time.perf_counter,
         new_id=lambda: secrets.token_hex(12),
     )
 
 
-def _batch(settings: ServerSettings) -> Batch:
+def _scheduler(settings: ServerSettings) -> Scheduler:
     limits = settings.terms.limits
-    return Batch(
+    return Scheduler(
         max_size=settings.max_batch_size,
         max_tokens=settings.max_batch_tokens,
         # Every admitted call may ask for several answers at once.
@@ -83,15 +82,15 @@ def _batch(settings: ServerSettings) -> Batch:
     )
 
 
-def _operation(settings: ServerSettings, batch: Batch, trace: Trace) -> Operation:
+def _operation(settings: ServerSettings, scheduler: Scheduler, trace: Trace) -> Operation:
     limits, max_tokens = settings.terms.limits, batch_tokens(settings)
     metrics = TgiMetrics(max_input_tokens=limits.max_input_tokens, max_total_tokens=limits.max_total_tokens)
     calls = Calls(metrics, time.perf_counter, lambda: secrets.token_hex(12), trace=trace)
     gauges = (
-        Gauge("tgi_queue_size", "Requests in line for the batch", read=lambda: batch.waiting),
-        Gauge("tgi_batch_current_size", "Requests in the batch", read=lambda: batch.size),
-        Gauge("tgi_batch_current_max_tokens", "Tokens these may reach", read=lambda: batch.tokens),
-        Gauge("tgi_batch_max_total_tokens", "Tokens the batch may reach", read=lambda: max_tokens),
+        Gauge("tgi_queue_size", "Requests in line for the batch", read=lambda: scheduler.waiting),
+        Gauge("tgi_batch_current_size", "Requests in the batch", read=lambda: scheduler.size),
+        Gauge("tgi_batch_current_max_tokens", "Tokens these may reach", read=lambda: scheduler.tokens),
+        Gauge("tgi_batch_max_total_tokens", "Tokens the scheduler may reach", read=lambda: max_tokens),
     )
     return Operation(calls, gauges)
 
@@ -111,13 +110,13 @@ async def _hold(
     settings: ServerSettings,
     engine_factory: EngineFactory,
     readiness: Readiness,
-    batch: Batch,
+    scheduler: Scheduler,
     on_ready: Callable[[], None],
 ) -> None:
     """Keep the engine open until cancelled."""
     tokenizer = await asyncio.to_thread(load_tokenizer, settings.model_directory)
     template = load_template(settings.model_directory, tokenizer.special)
     async with engine_factory() as engine:
-        readiness.open(ServedModel(ScheduledEngine(engine, batch), tokenizer, template))
+        readiness.open(ServedModel(engine, tokenizer, template, scheduler))
         on_ready()
         await asyncio.Event().wait()

@@ -10,7 +10,7 @@ from nearstream.core.ports import GenerationCall
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """A whole response to a call that gets no answer. Of a stream, `body` is its events and `status` 200."""
 
     status: int
@@ -18,23 +18,23 @@ class Refusal:
     content_type: str = "application/json"
 
 
-class Draft(Protocol):
+class ParsedBody(Protocol):
     """A body of the right shape, before its rules are checked."""
 
-    def exchange(self) -> GenerationCall:
+    def call(self) -> GenerationCall:
         """Raises Invalid when a rule is broken, Unsupported where no engine could comply."""
         ...
 
-    def refusal(self, error: NearstreamError) -> Refusal:
+    def error(self, error: NearstreamError) -> ErrorResponse:
         """How this call is refused, in its dialect's words; called before the first byte of an answer."""
         ...
 
 
-class Wording(Protocol):
+class ErrorDialect(Protocol):
     """How a server says no where no body was read."""
 
-    def refusal(self, error: NearstreamError) -> Refusal: ...
+    def error(self, error: NearstreamError) -> ErrorResponse: ...
 
-    def plain(self, status: int, reason: str) -> Refusal:
+    def plain(self, status: int, reason: str) -> ErrorResponse:
         """A failure that is HTTP's alone: no such path, a body too large."""
         ...

@@ -1,4 +1,4 @@
-"""How TGI says no: the one table from domain errors to its statuses and error types."""
+"""TGI's error responses: the one table from domain errors to statuses and error types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nearstream.core.errors import (
     Unusable,
     WrongMedia,
 )
-from nearstream.wire.dialects.port import Refusal
+from nearstream.wire.dialects.port import ErrorResponse
 
 # The first row whose class fits counts; {} is the error's own text.
 _TABLE: tuple[tuple[type[NearstreamError], int, str, str], ...] = (
@@ -41,26 +41,28 @@ _TABLE: tuple[tuple[type[NearstreamError], int, str, str], ...] = (
     (Conflict, 409, "conflict", "{}"),
     (Unusable, 422, "unusable", "{}"),
 )
-# These come before a stream, with a status; every other refusal of a stream is told inside it.
+# Sent before a stream, with a status; any other error of a stream is an event of it.
 _BEFORE_THE_STREAM = (Malformed, TemplateFailed, ToolFailed, NotReady)
 
 
-def refusal(error: NearstreamError) -> Refusal:
-    status, error_type, message = _row(error)
-    return _said(status, message, error_type)
+class TgiErrors:
+    """The error responses of a TGI server."""
+
+    def error(self, error: NearstreamError) -> ErrorResponse:
+        status, error_type, message = _row(error)
+        return _response(status, message, error_type)
+
+    def plain(self, status: int, reason: str) -> ErrorResponse:
+        return _response(status, reason, "validation")
 
 
-def plain(status: int, reason: str) -> Refusal:
-    return _said(status, reason, "validation")
-
-
-def told(error: NearstreamError) -> str:
+def error_message(error: NearstreamError) -> str:
     """The error's message alone."""
     return _row(error)[2]
 
 
 def precedes_stream(error: NearstreamError) -> bool:
-    """Whether an error is told by a status even where a stream was asked for."""
+    """Whether an error is sent with a status even where a stream was asked for."""
     return isinstance(error, _BEFORE_THE_STREAM)
 
 
@@ -78,5 +80,5 @@ def _row(error: NearstreamError) -> tuple[int, str, str]:
     return 500, "incomplete_generation", "Incomplete generation"
 
 
-def _said(status: int, message: str, error_type: str) -> Refusal:
-    return Refusal(status, msgspec.json.encode({"error": message, "error_type": error_type}))
+def _response(status: int, message: str, error_type: str) -> ErrorResponse:
+    return ErrorResponse(status, msgspec.json.encode({"error": message, "error_type": error_type}))

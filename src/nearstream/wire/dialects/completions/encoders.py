@@ -14,7 +14,7 @@ from nearstream.wire.dialects.completions.fragments import (
     DONE,
     REASONS,
     Form,
-    Tally,
+    Usage,
     call_id,
     chat_logprobs,
     encode,
@@ -22,7 +22,7 @@ from nearstream.wire.dialects.completions.fragments import (
     opening,
     text_logprobs,
 )
-from nearstream.wire.dialects.refusals import refusal
+from nearstream.wire.dialects.refusals import TgiErrors
 from nearstream.wire.framing import sse
 
 _NO_TOKEN = Token(id=0, text="", special=True)
@@ -48,7 +48,7 @@ class PieceEncoder:
         self._echoes = list(form.echoes)
         self._offsets = [len(echo) for echo in form.echoes] or [0] * form.choices
         self._readers = [CallReader() for _ in range(form.choices)] if form.tools else []
-        self._tally = Tally(form)
+        self._usage = Usage(form)
 
     def feed(self, delta: Delta) -> bytes:
         index, finish = delta.index, delta.finish
@@ -57,9 +57,9 @@ class PieceEncoder:
         *before, last = delta.tokens or (_NO_TOKEN,)
         chunks = [self._chunk(index, token, b"null") for token in before]
         chunks.append(self._chunk(index, last, self._form.reasons[finish.reason]))
-        if self._tally.ended(index, finish):
+        if self._usage.ended(index, finish):
             if self._form.include_usage:
-                chunks.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._opening, self._tally.usage))
+                chunks.append(b'%b,"choices":[],"usage":%b}\n\n' % (self._opening, self._usage.usage))
             chunks.append(DONE)
         return b"".join(chunks)
 
@@ -122,7 +122,7 @@ class WholeEncoder:
         self._identity = identity
         self._tokens: list[list[Token]] = [[] for _ in range(form.choices)]
         self._reasons = [b""] * form.choices
-        self._tally = Tally(form)
+        self._usage = Usage(form)
 
     def feed(self, delta: Delta) -> bytes:
         index, finish = delta.index, delta.finish
@@ -130,16 +130,16 @@ class WholeEncoder:
         if finish is None:
             return b""
         self._reasons[index] = self._form.reasons[finish.reason]
-        if not self._tally.ended(index, finish):
+        if not self._usage.ended(index, finish):
             return b""
         return b'%b,"choices":[%b],"usage":%b}' % (
             opening("chat.completion" if self._form.chat else "text_completion", self._identity),
             b",".join([self._choice(index) for index in range(self._form.choices)]),
-            self._tally.usage,
+            self._usage.usage,
         )
 
     def fail(self, error: NearstreamError) -> bytes:
-        return refusal(error).body
+        return TgiErrors().error(error).body
 
     def _choice(self, index: int) -> bytes:
         tokens, form = self._tokens[index], self._form

@@ -10,7 +10,7 @@ import msgspec
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Finish, FinishReason, Token
 from nearstream.core.ports import Identity
-from nearstream.wire.dialects.refusals import told
+from nearstream.wire.dialects.refusals import error_message
 from nearstream.wire.framing import sse
 
 encode = msgspec.json.Encoder().encode
@@ -39,7 +39,7 @@ class Form:
     """The prompt of each choice, where its text is to include it."""
 
 
-class Tally:
+class Usage:
     """Which choices have ended, and how many tokens they took."""
 
     def __init__(self, form: Form) -> None:
@@ -76,7 +76,7 @@ def opening(kind: str, identity: Identity) -> bytes:
 
 def error_events(error: NearstreamError) -> bytes:
     """How a stream ends that fails. TGI says 422 here whatever the error is."""
-    message = {"error": {"message": told(error), "http_status_code": 422}}
+    message = {"error": {"message": error_message(error), "http_status_code": 422}}
     return sse.frame(encode(message)) + DONE
 
 

@@ -29,7 +29,7 @@ from nearstream.wire.dialects.completions.encoders import PieceEncoder, WholeEnc
 from nearstream.wire.dialects.completions.fragments import Form, error_events
 from nearstream.wire.dialects.completions.tools import PROMPT, call_schema, chosen, may_answer_in_words
 from nearstream.wire.dialects.parameters import Parameters, decode
-from nearstream.wire.dialects.port import Refusal
+from nearstream.wire.dialects.port import ErrorResponse
 from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.framing import sse
 
@@ -39,17 +39,17 @@ _CHAT_NAMES = {"top_n_tokens": "top_logprobs", "grammar": "response_format"}
 _TEXT_NAMES = {"top_n_tokens": "logprobs", "prefill_logprobs": "echo"}
 
 
-def read_chat(body: bytes, terms: Terms) -> OpenAIDraft:
+def read_chat(body: bytes, terms: Terms) -> ParsedCompletion:
     """Raises Malformed or Misshapen."""
     chat = decode(body, ChatBody)
     names = _CHAT_NAMES | ({"grammar": "tools"} if chat.tools else {})
-    return OpenAIDraft(bool(chat.stream), names, lambda: _chat_exchange(chat, terms))
+    return ParsedCompletion(bool(chat.stream), names, lambda: _chat_call(chat, terms))
 
 
-def read_completion(body: bytes, terms: Terms) -> OpenAIDraft:
+def read_completion(body: bytes, terms: Terms) -> ParsedCompletion:
     """Raises Malformed or Misshapen."""
     completion = decode(body, CompletionBody)
-    return OpenAIDraft(bool(completion.stream), _TEXT_NAMES, lambda: _completion_exchange(completion, terms))
+    return ParsedCompletion(bool(completion.stream), _TEXT_NAMES, lambda: _completion_call(completion, terms))
 
 
 def models(model: str) -> bytes:
@@ -59,25 +59,25 @@ def models(model: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAIDraft:
+class ParsedCompletion:
     """A completion body before its rules are checked. `names`: engines' options as this body calls them."""
 
     stream: bool
     names: Mapping[str, str]
-    checked: Callable[[], OpenAIExchange]
+    checked: Callable[[], CompletionCall]
 
-    def exchange(self) -> OpenAIExchange:
+    def call(self) -> CompletionCall:
         return self.checked()
 
-    def refusal(self, error: NearstreamError) -> Refusal:
+    def error(self, error: NearstreamError) -> ErrorResponse:
         named = refusals.renamed(error, self.names)
         if not self.stream or refusals.precedes_stream(named):
-            return refusals.refusal(named)
-        return Refusal(200, error_events(named), sse.CONTENT_TYPE)
+            return refusals.TgiErrors().error(named)
+        return ErrorResponse(200, error_events(named), sse.CONTENT_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAIExchange:
+class CompletionCall:
     """One completion call that keeps the rules."""
 
     requests: tuple[GenerationRequest, ...]
@@ -101,7 +101,7 @@ class OpenAIExchange:
         return PieceEncoder(self.form, identity) if self.stream else WholeEncoder(self.form, identity)
 
 
-def _chat_exchange(chat: ChatBody, terms: Terms) -> OpenAIExchange:
+def _chat_call(chat: ChatBody, terms: Terms) -> CompletionCall:
     if chat.top_logprobs and not chat.logprobs:
         raise Invalid("`logprobs` must be true when `top_logprobs` is set")
     tools = chosen(chat.tools, chat.tool_choice)
@@ -131,10 +131,10 @@ def _chat_exchange(chat: ChatBody, terms: Terms) -> OpenAIExchange:
         top_tokens=rules.chosen_is_top(asked),
         tools=bool(tools),
     )
-    return OpenAIExchange(requests, asked, terms, bool(chat.stream), form)
+    return CompletionCall(requests, asked, terms, bool(chat.stream), form)
 
 
-def _completion_exchange(body: CompletionBody, terms: Terms) -> OpenAIExchange:
+def _completion_call(body: CompletionBody, terms: Terms) -> CompletionCall:
     prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
     most = terms.limits.max_client_batch_size
     if len(prompts) > most:
@@ -161,7 +161,7 @@ def _completion_exchange(body: CompletionBody, terms: Terms) -> OpenAIExchange:
         top_tokens=rules.chosen_is_top(asked),
         echoes=tuple(text for text in prompts for _ in range(choices)) if body.echo else (),
     )
-    return OpenAIExchange(requests, asked, terms, bool(body.stream), form)
+    return CompletionCall(requests, asked, terms, bool(body.stream), form)
 
 
 def _parameters(

@@ -8,31 +8,31 @@ from dataclasses import dataclass, replace
 from nearstream.core.errors import Invalid, NearstreamError
 from nearstream.core.generation import GenerationRequest
 from nearstream.core.ports import Encoder, GenerationCall, Identity, Settled
-from nearstream.wire.dialects.port import Draft, Refusal
+from nearstream.wire.dialects.port import ErrorResponse, ParsedBody
 
 
 @dataclass(frozen=True, slots=True)
-class Adapted:
-    """A draft whose requests use `adapter`, but for those that name another in the body."""
+class BodyWithAdapter:
+    """A parsed body whose requests use `adapter`, except those that name another in the body."""
 
-    draft: Draft
+    body: ParsedBody
     adapter: str
     known: Container[str]
 
-    def exchange(self) -> GenerationCall:
+    def call(self) -> GenerationCall:
         if self.adapter not in self.known:
             raise Invalid(f"Adapter {self.adapter} is not registered")
-        return AdaptedExchange(self.draft.exchange(), self.adapter)
+        return CallWithAdapter(self.body.call(), self.adapter)
 
-    def refusal(self, error: NearstreamError) -> Refusal:
-        return self.draft.refusal(error)
+    def error(self, error: NearstreamError) -> ErrorResponse:
+        return self.body.error(error)
 
 
 @dataclass(frozen=True, slots=True)
-class AdaptedExchange:
-    """The exchange of another draft, with the adapter in its requests."""
+class CallWithAdapter:
+    """The call of another body, with the adapter in its requests."""
 
-    exchange: GenerationCall
+    call: GenerationCall
     adapter: str
 
     @property
@@ -41,23 +41,23 @@ class AdaptedExchange:
             replace(
                 request, sampling=replace(request.sampling, adapter=request.sampling.adapter or self.adapter)
             )
-            for request in self.exchange.requests
+            for request in self.call.requests
         )
 
     @property
     def stream(self) -> bool:
-        return self.exchange.stream
+        return self.call.stream
 
     @property
     def content_type(self) -> str:
-        return self.exchange.content_type
+        return self.call.content_type
 
     @property
     def keepalive(self) -> bytes:
-        return self.exchange.keepalive
+        return self.call.keepalive
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
-        return self.exchange.settle(request, prompt_tokens=prompt_tokens)
+        return self.call.settle(request, prompt_tokens=prompt_tokens)
 
     def encoder(self, identity: Identity) -> Encoder:
-        return self.exchange.encoder(identity)
+        return self.call.encoder(identity)

@@ -14,42 +14,42 @@ from nearstream.core.generation import Delta, Finish, GenerationRequest, Token
 from nearstream.core.ports import Encoder, Identity, Payload, Settled
 from nearstream.wire.dialects import refusals
 from nearstream.wire.dialects.completions import requests as openai
-from nearstream.wire.dialects.completions.fragments import DONE, OPENAI_REASONS, Form, Tally
-from nearstream.wire.dialects.completions.requests import OpenAIDraft, OpenAIExchange
-from nearstream.wire.dialects.lmi.errors import FAILED, LmiWording
+from nearstream.wire.dialects.completions.fragments import DONE, OPENAI_REASONS, Form, Usage
+from nearstream.wire.dialects.completions.requests import CompletionCall, ParsedCompletion
+from nearstream.wire.dialects.lmi.errors import FAILED, LmiErrors
 from nearstream.wire.dialects.lmi.fragments import NO_TOKEN, encode, number, reason, spoken
 from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind
 from nearstream.wire.dialects.lmi.terms import LmiRelease, LmiTerms
-from nearstream.wire.dialects.port import Refusal
+from nearstream.wire.dialects.port import ErrorResponse
 from nearstream.wire.framing import sse
 
 JSON_LINES = "application/jsonlines"
 
 
-def read_chat(body: bytes, terms: LmiTerms) -> LmiOpenAIDraft:
+def read_chat(body: bytes, terms: LmiTerms) -> ParsedLmiCompletion:
     """Raises Malformed or Misshapen."""
-    return LmiOpenAIDraft(openai.read_chat(body, terms.tgi), terms)
+    return ParsedLmiCompletion(openai.read_chat(body, terms.tgi), terms)
 
 
-def read_completion(body: bytes, terms: LmiTerms) -> LmiOpenAIDraft:
+def read_completion(body: bytes, terms: LmiTerms) -> ParsedLmiCompletion:
     """Raises Malformed or Misshapen."""
-    return LmiOpenAIDraft(openai.read_completion(body, terms.tgi), terms)
+    return ParsedLmiCompletion(openai.read_completion(body, terms.tgi), terms)
 
 
 @dataclass(frozen=True, slots=True)
-class LmiOpenAIDraft:
+class ParsedLmiCompletion:
     """One of OpenAI's bodies as it came to an LMI container, before its rules are checked."""
 
-    told: OpenAIDraft
+    told: ParsedCompletion
     terms: LmiTerms
 
-    def exchange(self) -> LmiOpenAIExchange:
-        return LmiOpenAIExchange(self.told.exchange(), self._kind(), self.terms.release)
+    def call(self) -> LmiCompletionCall:
+        return LmiCompletionCall(self.told.call(), self._kind(), self.terms.release)
 
-    def refusal(self, error: NearstreamError) -> Refusal:
+    def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
         named = refusals.renamed(error, self.told.names)
-        return LmiWording(self.terms.release, self.terms.model).refusal(named)
+        return LmiErrors(self.terms.release, self.terms.model).error(named)
 
     def _kind(self) -> Kind:
         form = self.terms.form
@@ -61,10 +61,10 @@ class LmiOpenAIDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class LmiOpenAIExchange:
+class LmiCompletionCall:
     """One conversation or completion that keeps the rules."""
 
-    told: OpenAIExchange
+    told: CompletionCall
     kind: Kind
     release: LmiRelease
 
@@ -125,7 +125,7 @@ class ChatPieceEncoder:
         self._head = (sse.field() if events else b"") + _opening("chat.completion.chunk", identity)
         self._tail = b"\n\n" if events else b"\n"
         self._roles = [b', "role": "assistant"'] * form.choices
-        self._tally = Tally(form)
+        self._usage = Usage(form)
 
     def feed(self, delta: Delta) -> tuple[bytes, ...]:
         index, finish = delta.index, delta.finish
@@ -134,7 +134,7 @@ class ChatPieceEncoder:
         *before, last = delta.tokens or (NO_TOKEN,)
         chunks = [self._chunk(index, token, b"null") for token in before]
         chunks.append(self._chunk(index, last, reason(finish, self._release)))
-        if self._tally.ended(index, finish):
+        if self._usage.ended(index, finish):
             chunks += self._end(usage=self._form.include_usage)
         return tuple(chunks)
 
@@ -145,7 +145,7 @@ class ChatPieceEncoder:
 
     def _end(self, *, usage: bool) -> Iterator[bytes]:
         if usage:
-            yield b'%b, "choices": [], "usage": %b}%b' % (self._head, _usage(self._tally), self._tail)
+            yield b'%b, "choices": [], "usage": %b}%b' % (self._head, _usage(self._usage), self._tail)
         if self._events:
             yield DONE
 
@@ -167,7 +167,7 @@ class ChatWholeEncoder:
         self._opening = _opening("chat.completion", identity)
         self._tokens: list[list[Token]] = [[] for _ in range(form.choices)]
         self._reasons = [b""] * form.choices
-        self._tally = Tally(form)
+        self._usage = Usage(form)
 
     def feed(self, delta: Delta) -> bytes:
         index, finish = delta.index, delta.finish
@@ -175,14 +175,14 @@ class ChatWholeEncoder:
         if finish is None or not self._ended(index, finish):
             return b""
         choices = b", ".join([self._choice(index) for index in range(self._form.choices)])
-        return b'%b, "choices": [%b], "usage": %b}\n' % (self._opening, choices, _usage(self._tally))
+        return b'%b, "choices": [%b], "usage": %b}\n' % (self._opening, choices, _usage(self._usage))
 
     def fail(self, error: NearstreamError) -> bytes:
-        return LmiWording(self._release).refusal(error).body
+        return LmiErrors(self._release).error(error).body
 
     def _ended(self, index: int, finish: Finish) -> bool:
         self._reasons[index] = reason(finish, self._release)
-        return self._tally.ended(index, finish)
+        return self._usage.ended(index, finish)
 
     def _choice(self, index: int) -> bytes:
         tokens = self._tokens[index]
@@ -204,8 +204,8 @@ def _opening(kind: str, identity: Identity) -> bytes:
     )
 
 
-def _usage(tally: Tally) -> bytes:
-    return json.dumps(json.loads(tally.usage)).encode()
+def _usage(usage: Usage) -> bytes:
+    return json.dumps(json.loads(usage.usage)).encode()
 
 
 def _logprob(token: Token) -> bytes:

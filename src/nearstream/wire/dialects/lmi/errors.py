@@ -20,7 +20,7 @@ from nearstream.core.errors import (
     Overloaded,
 )
 from nearstream.wire.dialects.lmi.terms import LmiRelease
-from nearstream.wire.dialects.port import Refusal
+from nearstream.wire.dialects.port import ErrorResponse
 
 FAILED = HTTPStatus.FAILED_DEPENDENCY
 # The first row whose class fits counts; {} is the error's own text, {model} the model's name.
@@ -44,34 +44,25 @@ _INTERNAL = "InternalServerException"
 
 
 @dataclass(frozen=True, slots=True)
-class LmiWording:
+class LmiErrors:
     """How a server of this release says no, of the model it calls `model`."""
 
     release: LmiRelease = field(default_factory=LmiRelease)
     model: str = "model"
 
-    def refusal(self, error: NearstreamError) -> Refusal:
+    def error(self, error: NearstreamError) -> ErrorResponse:
         """Any error, before the first byte of an answer."""
         if isinstance(error, Invalid | GenerationFailed):
-            return Refusal(FAILED, failure(error, self.release))
+            return ErrorResponse(FAILED, failure(error, self.release))
         for kind, status, exception, message in _TABLE:
             if isinstance(error, kind):
                 text = message.format(error, model=self.model)
                 return _said(status, exception, text)
         return _said(500, _INTERNAL, str(error))
 
-    def plain(self, status: int, reason: str) -> Refusal:
+    def plain(self, status: int, reason: str) -> ErrorResponse:
         """A failure that is HTTP's alone: no such path, a method that is not for it, a body too large."""
         return _said(status, _EXCEPTIONS.get(status, _INTERNAL), reason)
-
-
-def refusal(error: NearstreamError) -> Refusal:
-    """As the latest release says it."""
-    return LmiWording().refusal(error)
-
-
-def plain(status: int, reason: str) -> Refusal:
-    return LmiWording().plain(status, reason)
 
 
 def failure(error: NearstreamError, release: LmiRelease) -> bytes:
@@ -91,6 +82,6 @@ def _told(error: NearstreamError, release: LmiRelease) -> str:
     return str(error) or type(error).__name__
 
 
-def _said(status: int, exception: str, message: str) -> Refusal:
+def _said(status: int, exception: str, message: str) -> ErrorResponse:
     document = {"code": status, "type": exception, "message": message}
-    return Refusal(status, json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
+    return ErrorResponse(status, json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")

@@ -18,13 +18,13 @@ from nearstream.wire.dialects.lmi import bodies as lmi_bodies
 from nearstream.wire.dialects.lmi.bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
 from nearstream.wire.dialects.lmi.chat import JSON_LINES, chat_encoder, read_chat, read_completion
 from nearstream.wire.dialects.lmi.encoders import LineEncoder, WholeEncoder
-from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.fragments import Shape
 from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind, chosen
 from nearstream.wire.dialects.lmi.pieces import OutputsEncoder, PieceEncoder
 from nearstream.wire.dialects.lmi.terms import LmiTerms
 from nearstream.wire.dialects.parameters import decode
-from nearstream.wire.dialects.port import Draft, Refusal
+from nearstream.wire.dialects.port import ErrorResponse, ParsedBody
 from nearstream.wire.framing import sse
 
 _CONTENT_TYPES: dict[Kind, str] = {
@@ -47,7 +47,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     messages: msgspec.Raw = ABSENT
 
 
-def read(body: bytes, terms: LmiTerms) -> Draft:
+def read(body: bytes, terms: LmiTerms) -> ParsedBody:
     """Conversations are read since 0.27, completions since 0.35. Raises Malformed or Misshapen."""
     keys, release = decode(body, Keys), terms.release
     prompt, inputs, messages = (_given(value) for value in (keys.prompt, keys.inputs, keys.messages))
@@ -57,7 +57,7 @@ def read(body: bytes, terms: LmiTerms) -> Draft:
         raise Misshapen("invalid payload. must contain prompt, inputs, or messages")
     if release.stream_key and messages and not (release.by_body and inputs):
         return read_chat(body, terms)
-    return LmiDraft(decode(body, LmiBody), terms)
+    return ParsedLmiGenerate(decode(body, LmiBody), terms)
 
 
 def _given(value: msgspec.Raw) -> bool:
@@ -65,13 +65,13 @@ def _given(value: msgspec.Raw) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class LmiDraft:
+class ParsedLmiGenerate:
     """A generate body before its rules are checked."""
 
     body: LmiBody
     terms: LmiTerms
 
-    def exchange(self) -> LmiExchange:
+    def call(self) -> LmiCall:
         asked, inputs = self.body.parameters or LmiParameters(), self._inputs()
         lmi_bodies.check(asked)
         kind = self._kind(asked, several=len(inputs) > 1)
@@ -88,12 +88,12 @@ class LmiDraft:
             )
             for text, adapter in zip(inputs, named, strict=True)
         )
-        return LmiExchange(requests, kind, self._shape(asked, inputs), self.terms)
+        return LmiCall(requests, kind, self._shape(asked, inputs), self.terms)
 
-    def refusal(self, error: NearstreamError) -> Refusal:
+    def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
         named = refusals.renamed(error, _NAMES)
-        return LmiWording(self.terms.release, self.terms.model).refusal(named)
+        return LmiErrors(self.terms.release, self.terms.model).error(named)
 
     def _inputs(self) -> tuple[str, ...]:
         given, most = self.body.inputs, self.terms.limits.max_client_batch_size
@@ -126,7 +126,7 @@ class LmiDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class LmiExchange:
+class LmiCall:
     """One generate call that keeps the rules."""
 
     requests: tuple[GenerationRequest, ...]

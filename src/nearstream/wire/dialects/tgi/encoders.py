@@ -11,7 +11,7 @@ import msgspec
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Finish, Token
-from nearstream.wire.dialects.refusals import refusal
+from nearstream.wire.dialects.refusals import TgiErrors
 from nearstream.wire.dialects.terms import Release
 from nearstream.wire.framing import sse
 
@@ -102,7 +102,7 @@ class WholeEncoder:
         return b"[%b]" % body if self._shape.as_array else body
 
     def fail(self, error: NearstreamError) -> bytes:
-        return refusal(error).body
+        return TgiErrors().error(error).body
 
     def _text(self, sequence: Sequence) -> bytes:
         return _json(self._shape.begins_with + sequence.text())
@@ -140,7 +140,7 @@ class Sequence:
 
 
 def error_event(error: NearstreamError, *, space: bool) -> bytes:
-    return sse.frame(refusal(error).body, space=space)
+    return sse.frame(TgiErrors().error(error).body, space=space)
 
 
 def _token(token: Token) -> bytes:

@@ -10,7 +10,7 @@ from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects import refusals, rules
 from nearstream.wire.dialects.parameters import GenerateBody, Parameters, decode
-from nearstream.wire.dialects.port import Refusal
+from nearstream.wire.dialects.port import ErrorResponse
 from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.dialects.tgi.encoders import EventEncoder, Shape, WholeEncoder, error_event
 from nearstream.wire.framing import sse
@@ -33,13 +33,13 @@ class Route(StrEnum):
         return self in {Route.COMPAT, Route.INVOCATIONS}
 
 
-def read(body: bytes, terms: Terms, *, route: Route) -> TgiDraft:
+def read(body: bytes, terms: Terms, *, route: Route) -> ParsedGenerate:
     """Raises Malformed or Misshapen."""
-    return TgiDraft(decode(body, GenerateBody), terms, route)
+    return ParsedGenerate(decode(body, GenerateBody), terms, route)
 
 
 @dataclass(frozen=True, slots=True)
-class TgiDraft:
+class ParsedGenerate:
     """A generate body before its rules are checked."""
 
     body: GenerateBody
@@ -50,7 +50,7 @@ class TgiDraft:
     def stream(self) -> bool:
         return self.route is Route.STREAM or (self.route.compat and self.body.stream)
 
-    def exchange(self) -> TgiExchange:
+    def call(self) -> TgiCall:
         asked, limits = self._parameters(), self.terms.limits
         if self.stream:
             rules.check_streaming(asked)
@@ -68,14 +68,14 @@ class TgiDraft:
         requests = (request,) * (asked.best_of or 1)
         keeps_alive = self.route in {Route.COMPAT, Route.STREAM}
         keepalive = sse.COMMENT if self.stream and keeps_alive else b""
-        return TgiExchange(requests, asked, self.terms, self.stream, self._shape(asked), keepalive)
+        return TgiCall(requests, asked, self.terms, self.stream, self._shape(asked), keepalive)
 
-    def refusal(self, error: NearstreamError) -> Refusal:
+    def error(self, error: NearstreamError) -> ErrorResponse:
         named = refusals.renamed(error, _NAMES)
         if not self.stream or refusals.precedes_stream(named):
-            return refusals.refusal(named)
+            return refusals.TgiErrors().error(named)
         event = error_event(named, space=self.terms.release.space_after_data)
-        return Refusal(200, event, sse.CONTENT_TYPE)
+        return ErrorResponse(200, event, sse.CONTENT_TYPE)
 
     def _parameters(self) -> Parameters:
         if self.body.parameters is not None:
@@ -94,7 +94,7 @@ class TgiDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class TgiExchange:
+class TgiCall:
     """One generate call that keeps the rules."""
 
     requests: tuple[GenerationRequest, ...]

@@ -12,39 +12,39 @@ from http import HTTPStatus
 from nearstream.core.errors import Malformed, NearstreamError
 from nearstream.core.ports import GenerationCall
 from nearstream.wire.dialects import refusals
-from nearstream.wire.dialects.port import Draft, Refusal
+from nearstream.wire.dialects.port import ErrorResponse, ParsedBody
 
 TEXT = "text/plain; charset=utf-8"
 _UNREADABLE = "Failed to buffer the request body: "
 _TOO_LARGE = "length limit exceeded"
 
 
-class TextWording:
+class PlainTextErrors:
     """How a server says no that keeps to TGI's own form."""
 
-    def refusal(self, error: NearstreamError) -> Refusal:
-        said = refusals.refusal(error)
+    def error(self, error: NearstreamError) -> ErrorResponse:
+        said = refusals.TgiErrors().error(error)
         if not isinstance(error, Malformed):
             return said
-        return Refusal(said.status, refusals.told(error).encode(), TEXT)
+        return ErrorResponse(said.status, refusals.error_message(error).encode(), TEXT)
 
-    def plain(self, status: int, reason: str) -> Refusal:
+    def plain(self, status: int, reason: str) -> ErrorResponse:
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return Refusal(status, f"{_UNREADABLE}{_TOO_LARGE}".encode(), TEXT)
+            return ErrorResponse(status, f"{_UNREADABLE}{_TOO_LARGE}".encode(), TEXT)
         if status == HTTPStatus.BAD_REQUEST:
-            return Refusal(status, f"{_UNREADABLE}{reason}".encode(), TEXT)
-        return Refusal(status, b"", TEXT)
+            return ErrorResponse(status, f"{_UNREADABLE}{reason}".encode(), TEXT)
+        return ErrorResponse(status, b"", TEXT)
 
 
 @dataclass(frozen=True, slots=True)
-class TextDraft:
+class PlainTextBody:
     """A call whose body turns out later not to fit."""
 
-    draft: Draft
-    wording: TextWording
+    body: ParsedBody
+    errors: PlainTextErrors
 
-    def exchange(self) -> GenerationCall:
-        return self.draft.exchange()
+    def call(self) -> GenerationCall:
+        return self.body.call()
 
-    def refusal(self, error: NearstreamError) -> Refusal:
-        return (self.wording if isinstance(error, Malformed) else self.draft).refusal(error)
+    def error(self, error: NearstreamError) -> ErrorResponse:
+        return (self.errors if isinstance(error, Malformed) else self.body).error(error)

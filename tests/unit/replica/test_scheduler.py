@@ -9,20 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearstream.core.errors import Overloaded
-from nearstream.replica.batch import Batch, Priority
+from nearstream.replica.scheduler import Priority, Scheduler
 
 
 class Visitor:
     """Takes a place and keeps it until told to leave."""
 
-    def __init__(self, batch: Batch, tasks: asyncio.TaskGroup, tokens: int = 1, **options: Priority) -> None:
-        self._batch = batch
+    def __init__(
+        self, scheduler: Scheduler, tasks: asyncio.TaskGroup, tokens: int = 1, **options: Priority
+    ) -> None:
+        self._scheduler = scheduler
         self._leave = asyncio.Event()
         self.inside = False
         self.task = tasks.create_task(self._visit(tokens, **options))
 
     async def _visit(self, tokens: int, **options: Priority) -> None:
-        async with self._batch.place(tokens, **options):
+        async with self._scheduler.place(tokens, **options):
             self.inside = True
             await self._leave.wait()
         self.inside = False
@@ -39,12 +41,12 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def batch(**limits: int | None) -> Batch:
-    return Batch(**({"max_size": None, "max_tokens": None, "max_waiting": 10} | limits))
+def scheduler(**limits: int | None) -> Scheduler:
+    return Scheduler(**({"max_size": None, "max_tokens": None, "max_waiting": 10} | limits))
 
 
 async def test_one_more_than_the_size_waits_until_a_place_is_free():
-    limited = batch(max_size=2)
+    limited = scheduler(max_size=2)
     async with asyncio.TaskGroup() as tasks:
         first, second, third = (Visitor(limited, tasks) for _ in range(3))
         await settle()
@@ -58,7 +60,7 @@ async def test_one_more_than_the_size_waits_until_a_place_is_free():
 
 
 async def test_a_place_that_was_left_early_is_left_once():
-    limited = batch(max_size=1)
+    limited = scheduler(max_size=1)
     async with asyncio.TaskGroup() as tasks, limited.place(5) as leave:
         waiting = Visitor(limited, tasks)
         await settle()
@@ -73,7 +75,7 @@ async def test_a_place_that_was_left_early_is_left_once():
 
 
 async def test_tokens_are_counted_together():
-    limited = batch(max_tokens=100)
+    limited = scheduler(max_tokens=100)
     async with asyncio.TaskGroup() as tasks:
         large, small, next_large = (Visitor(limited, tasks, tokens) for tokens in (80, 20, 30))
         await settle()
@@ -87,7 +89,7 @@ async def test_tokens_are_counted_together():
 
 
 async def test_a_small_request_does_not_pass_a_large_one_in_line():
-    limited = batch(max_tokens=100)
+    limited = scheduler(max_tokens=100)
     async with asyncio.TaskGroup() as tasks:
         running, large, small = (Visitor(limited, tasks, tokens) for tokens in (60, 90, 10))
         await settle()
@@ -99,7 +101,7 @@ async def test_a_small_request_does_not_pass_a_large_one_in_line():
 
 
 async def test_a_request_larger_than_the_batch_runs_alone():
-    limited = batch(max_tokens=100)
+    limited = scheduler(max_tokens=100)
     async with asyncio.TaskGroup() as tasks:
         huge, small = (Visitor(limited, tasks, tokens) for tokens in (500, 1))
         await settle()
@@ -110,7 +112,7 @@ async def test_a_request_larger_than_the_batch_runs_alone():
 
 
 async def test_high_goes_before_normal_before_low_and_equals_in_order():
-    limited = batch(max_size=1)
+    limited = scheduler(max_size=1)
     low, normal, high = Priority.LOW, Priority.NORMAL, Priority.HIGH
     async with asyncio.TaskGroup() as tasks:
         running = Visitor(limited, tasks)
@@ -129,7 +131,7 @@ async def test_high_goes_before_normal_before_low_and_equals_in_order():
 
 
 async def test_one_too_many_in_line_is_overloaded():
-    limited = batch(max_size=1, max_waiting=1)
+    limited = scheduler(max_size=1, max_waiting=1)
     async with asyncio.TaskGroup() as tasks:
         running, waiting = Visitor(limited, tasks), Visitor(limited, tasks)
         await settle()
@@ -141,7 +143,7 @@ async def test_one_too_many_in_line_is_overloaded():
 
 
 async def test_when_the_first_in_line_gives_up_the_next_that_fits_goes_in():
-    limited = batch(max_tokens=100)
+    limited = scheduler(max_tokens=100)
     async with asyncio.TaskGroup() as tasks:
         running, large, small = (Visitor(limited, tasks, tokens) for tokens in (60, 90, 10))
         await settle()
@@ -153,7 +155,7 @@ async def test_when_the_first_in_line_gives_up_the_next_that_fits_goes_in():
 
 
 async def test_a_place_given_to_one_who_gives_up_at_that_moment_is_not_lost():
-    limited = batch(max_size=1)
+    limited = scheduler(max_size=1)
     async with asyncio.TaskGroup() as tasks:
         running, leaver, next_one = (Visitor(limited, tasks) for _ in range(3))
         await settle()
@@ -169,7 +171,7 @@ async def test_a_place_given_to_one_who_gives_up_at_that_moment_is_not_lost():
 
 @given(st.data())
 async def test_however_visitors_come_and_go_the_limits_hold_and_all_get_in(data: st.DataObject):
-    limited = batch(max_size=3, max_tokens=20, max_waiting=100)
+    limited = scheduler(max_size=3, max_tokens=20, max_waiting=100)
     most = 0
 
     async def visit(tokens: int, steps: int, priority: Priority) -> None:

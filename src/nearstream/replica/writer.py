@@ -1,4 +1,4 @@
-"""The writing end of a streamed response: one event, one chunk, and no patience without end."""
+"""Writes a streamed response: one event, one chunk; a client that stops reading loses its connection."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from aiohttp import web
 from nearstream.core.ports import Payload
 from nearstream.wire.framing import sse
 
-# So little fits into an empty buffer: it is sent without a timer.
-_NEVER_WAITS_BYTES = 1 << 14
+# An empty buffer takes this much at once: it is sent without a timer.
+_UNTIMED_BYTES = 1 << 14
 
 
-class Outlet:
+class ResponseWriter:
     """Writes to one client; the first write opens the stream.
 
-    A slow reader makes `write` and `close` wait, and nobody else. One that is behind by more than a
+    A slow reader makes `write` and `close` wait, and no other call. A reader that is behind by more than a
     connection's buffer (64 KiB) and does not take most of that within `stall_s` loses its connection.
-    Writing to a client that is gone raises ConnectionError.
+    Writing to a client that has disconnected raises ConnectionError.
     """
 
     def __init__(self, request: web.Request, response: web.StreamResponse, *, stall_s: float) -> None:
@@ -29,30 +29,34 @@ class Outlet:
         self._stall_s = stall_s
         self._opening = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
-        self._spoke_s = self._clock()
+        self._written_s = self._clock()
         self.opened = False
         """Whether the status has gone out: from then on a failure is a frame."""
+
+    @property
+    def content_type(self) -> str:
+        return self._response.content_type
 
     async def write(self, payload: bytes) -> None:
         """One chunk."""
         if not self.opened:
             await self._open()
-        self._spoke_s = self._clock()
+        self._written_s = self._clock()
         transport = self._request.transport
         if transport is None:
-            raise ConnectionResetError("the client left")
-        if not transport.get_write_buffer_size() and len(payload) < _NEVER_WAITS_BYTES:
+            raise ConnectionResetError("the client disconnected")
+        if not transport.get_write_buffer_size() and len(payload) < _UNTIMED_BYTES:
             await self._response.write(payload)
         else:
-            await self._patiently(self._response.write(payload))
+            await self._within_stall(self._response.write(payload))
 
-    async def beat(self, keepalive: bytes, *, every_s: float) -> None:
-        """Write `keepalive` after every silence of `every_s`, until cancelled or the client is gone."""
+    async def keep_alive(self, payload: bytes, *, every_s: float) -> None:
+        """Write `payload` after every silence of `every_s`, until cancelled or the client disconnects."""
         with suppress(ConnectionError):
             while True:
-                silent_s = self._clock() - self._spoke_s
+                silent_s = self._clock() - self._written_s
                 if silent_s >= every_s:
-                    await self.write(keepalive)
+                    await self.write(payload)
                 else:
                     await asyncio.sleep(every_s - silent_s)
 
@@ -78,10 +82,10 @@ class Outlet:
         """The answer is whole, though it may be empty."""
         if not self.opened:
             await self._open()
-        await self._patiently(self._response.write_eof())
+        await self._within_stall(self._response.write_eof())
         return self._response
 
-    async def _patiently(self, sending: Awaitable[None]) -> None:
+    async def _within_stall(self, sending: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._stall_s):
                 await sending
@@ -90,11 +94,11 @@ class Outlet:
             raise ConnectionResetError(f"the client took too little for {self._stall_s} s") from None
 
     def cut(self) -> web.StreamResponse:
-        """The rest will not come, and there is no word for that in what is sent: end the connection early."""
+        """End the connection early: the format has no frame that says that the rest is missing."""
         if self._request.transport is not None:
             self._request.transport.abort()
         return self._response
 
     def abandon(self) -> web.StreamResponse:
-        """There is nobody left to write to."""
+        """The client has disconnected."""
         return self._response

@@ -1,4 +1,4 @@
-"""Who generates at once: as many requests and tokens as there is room for; the others wait in line."""
+"""Schedules generations: as many requests and tokens at once as fit; the others wait in a queue."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _Waiter = tuple["Priority", int, int, asyncio.Future[None]]
 
 
 class Priority(IntEnum):
-    """Who goes first; equals go in the order in which they came."""
+    """The order of the queue; equals in the order of their arrival."""
 
     HIGH = 0
     NORMAL = 1
     LOW = 2
 
 
-class Batch:
-    """At most `max_size` requests, together at most `max_tokens` of prompt and answer; None: no limit.
+class Scheduler:
+    """Admits at most `max_size` requests, together at most `max_tokens` of prompt and answer; None: no limit.
 
-    `max_waiting` may wait for a place. The first in line is never passed by one behind it that is smaller.
+    At most `max_waiting` wait for a place. The first in the queue is never overtaken by a smaller one.
     """
 
     def __init__(self, *, max_size: int | None, max_tokens: int | None, max_waiting: int) -> None:
         self._max_size = max_size
         self._max_tokens = max_tokens
         self._max_waiting = max_waiting
-        self._line: list[_Waiter] = []
+        self._queue: list[_Waiter] = []
         self._arrivals = itertools.count()
         self.size = 0
         """Requests that have a place."""
@@ -41,8 +41,8 @@ class Batch:
 
     @property
     def waiting(self) -> int:
-        """Requests in line."""
-        return len(self._line)
+        """Requests in the queue."""
+        return len(self._queue)
 
     @asynccontextmanager
     async def place(
@@ -50,9 +50,9 @@ class Batch:
     ) -> AsyncIterator[Callable[[], None]]:
         """Wait for a place and keep it to the end of the block, or until what this gives is called.
 
-        One that is larger than the batch runs alone. Raises Overloaded.
+        A request larger than `max_tokens` runs alone. Raises Overloaded.
         """
-        if self._line or not self._fits(tokens):
+        if self._queue or not self._fits(tokens):
             await self._wait(tokens, priority)
         else:
             self._take(tokens)
@@ -85,24 +85,24 @@ class Batch:
 
     async def _wait(self, tokens: int, priority: Priority) -> None:
         if self.waiting >= self._max_waiting:
-            raise Overloaded(f"{self.waiting} requests wait for a place in the batch, which is all that may")
+            raise Overloaded(f"{self.waiting} requests wait for a place in the batch, the most that may")
         place = asyncio.get_running_loop().create_future()
         waiter = priority, next(self._arrivals), tokens, place
-        heapq.heappush(self._line, waiter)
+        heapq.heappush(self._queue, waiter)
         try:
             await place
         except asyncio.CancelledError:
             if not place.cancelled():  # it was given in the same moment
                 self._leave(tokens)
-            elif waiter in self._line:
-                self._line.remove(waiter)
-                heapq.heapify(self._line)
+            elif waiter in self._queue:
+                self._queue.remove(waiter)
+                heapq.heapify(self._queue)
                 self._fill()
             raise
 
     def _fill(self) -> None:
-        while self._line and (self._line[0][3].cancelled() or self._fits(self._line[0][2])):
-            _, _, tokens, place = heapq.heappop(self._line)
+        while self._queue and (self._queue[0][3].cancelled() or self._fits(self._queue[0][2])):
+            _, _, tokens, place = heapq.heappop(self._queue)
             if not place.cancelled():
                 self._take(tokens)
                 place.set_result(None)

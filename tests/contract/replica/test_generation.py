@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
@@ -13,8 +14,12 @@ from tests.support.toy_tokenizers import byte_level
 
 from nearstream.core.errors import GenerationFailed
 from nearstream.core.generation import Delta, EngineRequest, Sampling, Step
-from nearstream.replica.answer import Prompt, deltas
+from nearstream.replica.calls import Call
+from nearstream.replica.generation import deltas
+from nearstream.replica.prompts import Prompt
 from nearstream.replica.readiness import ServedModel
+from nearstream.replica.scheduler import Priority, Scheduler
+from nearstream.telemetry.tgi import TgiMetrics
 from nearstream.text.tokenizer import SpecialTokens, Tokenizer
 
 TOKENIZER = Tokenizer(byte_level(), SpecialTokens())
@@ -39,8 +44,12 @@ class Batches:
 
 async def answer(steps: Sequence[Step], **changes: object) -> list[Delta]:
     options = {"text": "hi", "ids": [1], "sampling": Sampling(), "max_new_tokens": 99, "stop": ()} | changes
-    model = ServedModel(Batches(steps), TOKENIZER, None)
-    return [delta async for delta in deltas(Prompt(**options), model)]
+    model = ServedModel(
+        Batches(steps), TOKENIZER, None, Scheduler(max_size=1, max_tokens=None, max_waiting=0)
+    )
+    metrics = TgiMetrics(max_input_tokens=99, max_total_tokens=99)
+    call = Call("call", Priority.NORMAL, metrics=metrics, clock=time.perf_counter)
+    return [delta async for delta in deltas(Prompt(**options), model, call)]
 
 
 def cut(ids: Sequence[int], cuts: set[int]) -> list[Step]:

@@ -21,9 +21,8 @@ from nearstream.core.errors import (
     Unsupported,
     Unusable,
 )
-from nearstream.wire.dialects.lmi import errors as lmi_refusals
 from nearstream.wire.dialects.lmi import generate as lmi
-from nearstream.wire.dialects.lmi.errors import LmiWording
+from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 
 
@@ -50,7 +49,7 @@ from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 def test_the_servers_errors_have_a_code_a_type_and_a_message(
     error: NearstreamError, status: int, exception: str, message: str
 ):
-    said = LmiWording(model="falcon").refusal(error)
+    said = LmiErrors(model="falcon").error(error)
     assert (said.status, said.content_type) == (status, "application/json")
     assert json.loads(said.body) == {"code": status, "type": exception, "message": message}
     assert said.body.startswith(b'{\n  "code": ')
@@ -70,7 +69,7 @@ def test_the_servers_errors_have_a_code_a_type_and_a_message(
     ],
 )
 def test_what_is_https_alone_has_its_exception_too(status: int, exception: str):
-    said = lmi_refusals.plain(status, "no")
+    said = LmiErrors().plain(status, "no")
     assert said.status == status
     assert json.loads(said.body) == {"code": status, "type": exception, "message": "no"}
 
@@ -80,13 +79,13 @@ def test_what_is_https_alone_has_its_exception_too(status: int, exception: str):
     [Invalid("a rule"), TemplateFailed("no template"), GenerationFailed("it broke"), EngineDied("gone")],
 )
 def test_the_python_side_answers_424_with_what_went_wrong(error: NearstreamError):
-    said = lmi_refusals.refusal(error)
+    said = LmiErrors().error(error)
     assert said.status == 424
     assert said.body.decode() == f'{{"error":"{error}","code":424}}'
 
 
 def test_the_first_generation_tells_the_code_first():
-    said = LmiWording(lmi_release("0.25.0")).refusal(EngineDied('signal "9"'))
+    said = LmiErrors(lmi_release("0.25.0")).error(EngineDied('signal "9"'))
     assert said.body == b'{"code": 424, "error": "signal \\"9\\""}'
 
 
@@ -102,12 +101,12 @@ def test_the_first_generation_tells_the_code_first():
 def test_a_body_that_cannot_be_read_is_told_in_its_releases_words(
     kind: type[NearstreamError], version: str, message: str
 ):
-    said = LmiWording(lmi_release(version)).refusal(kind("no inputs"))
+    said = LmiErrors(lmi_release(version)).error(kind("no inputs"))
     assert (said.status, json.loads(said.body)) == (424, {"error": message, "code": 424})
 
 
 def test_an_error_without_a_text_is_told_by_its_kind():
-    assert json.loads(lmi_refusals.refusal(GenerationFailed()).body)["error"] == "GenerationFailed"
+    assert json.loads(LmiErrors().error(GenerationFailed()).body)["error"] == "GenerationFailed"
 
 
 @pytest.mark.parametrize(
@@ -121,8 +120,8 @@ def test_an_error_without_a_text_is_told_by_its_kind():
     ],
 )
 def test_what_the_engine_lacks_is_told_by_the_callers_name(body: dict[str, object], option: str, name: str):
-    draft = lmi.read(json.dumps(body | {"stream": True}).encode(), LmiTerms())
-    said = draft.refusal(Unsupported(option, "openvino"))
+    parsed = lmi.read(json.dumps(body | {"stream": True}).encode(), LmiTerms())
+    said = parsed.error(Unsupported(option, "openvino"))
     assert said.status == 424
     assert json.loads(said.body)["error"] == f"`{name}` is not supported by the openvino engine"
 
@@ -131,6 +130,6 @@ def test_what_the_engine_lacks_is_told_by_the_callers_name(body: dict[str, objec
 @pytest.mark.parametrize("error", [Overloaded("full"), EngineDied("gone"), NotReady("loading")])
 def test_before_the_first_byte_also_a_stream_is_refused_by_status(version: str, error: NearstreamError):
     terms = LmiTerms(lmi_release(version), Format("jsonlines"), model="falcon")
-    said = lmi.read(b'{"inputs": "a", "stream": true}', terms).refusal(error)
+    said = lmi.read(b'{"inputs": "a", "stream": true}', terms).error(error)
     assert said.status == (424 if isinstance(error, EngineDied) else 503)
     assert said.content_type == "application/json"
