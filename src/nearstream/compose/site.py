@@ -12,16 +12,21 @@ from functools import partial
 from importlib.metadata import version
 
 from nearstream.config.settings import Settings, replica_environment
+from nearstream.core.accounts import Account
 from nearstream.core.ports import ReplicaLogs
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
 from nearstream.deploy.logs import LocalLogs
 from nearstream.deploy.objectstore import ObjectStore, end_left_in
+from nearstream.fleet import images
 from nearstream.fleet.controller import Controller, Parts
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.specs import desired
 from nearstream.fleet.store import Store
-from nearstream.frontdoor.door import Control, FrontDoor
+from nearstream.frontdoor.access import Access
+from nearstream.frontdoor.api import Api, served
+from nearstream.frontdoor.door import FrontDoor
+from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
@@ -29,11 +34,10 @@ from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
 from nearstream.home.keys import Credentials
 from nearstream.home.paths import Home
-from nearstream.services import runtime
-from nearstream.services.sagemaker.operations import operations
+from nearstream.services.runtime import service as runtime
+from nearstream.services.runtime.invocations import Runtime
+from nearstream.services.sagemaker import service as sagemaker
 from nearstream.tasks import alongside
-from nearstream.wire.aws import image, service
-from nearstream.wire.aws.arn import Account
 from nearstream.wire.aws.credentials import Credential, Lookup
 from nearstream.wire.aws.sigv4 import Verifier
 
@@ -63,23 +67,24 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
         deployer,
         Upstreams() as upstreams,
     ):
-        calls = operations(store, account, clock)
-        control = Control(await asyncio.to_thread(service.load, "sagemaker", calls), calls)
-        door = FrontDoor(
-            verifier=verifier(credentials),
-            clock=clock,
-            control=control,
-            relay=Relay(pool, upstreams, runtime.Site(account)),
-            site=runtime.Site(account),
-            view=SiteView(
-                pool,
-                account,
-                settings.url,
-                version("nearstream"),
-                settings.s3_url or str(home.path / "objects"),
-            ),
-            objects=objects,
+        access = Access(verifier(credentials), clock)
+        view = SiteView(
+            pool,
+            account,
+            settings.url,
+            version("nearstream"),
+            settings.s3_url or str(home.path / "objects"),
         )
+        invoker = Runtime(account)
+        relay = Relay(pool, upstreams, invoker)
+        invocations = Invocations(invoker, relay, view, access)
+        services = await asyncio.to_thread(
+            lambda: (
+                served(sagemaker.service(store, account, clock)),
+                served(runtime.SERVICE, relay=invocations.handle),
+            )
+        )
+        door = FrontDoor(api=Api(services, access), access=access, view=view, objects=objects)
         controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
         await controller.refresh()
         async with listening(door.handle, host=settings.host, port=settings.port):
@@ -124,7 +129,7 @@ def names(host: str) -> frozenset[str]:
 
 def read_image(uri: str) -> tuple[Persona, str]:
     """The model server that an image URI means, and its version where the tag says it."""
-    read = image.parse(uri)
+    read = images.parse(uri)
     return read.persona, read.version
 
 

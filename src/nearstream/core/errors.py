@@ -16,11 +16,14 @@ NearstreamError
 │   └── HandlerFailed  a user's handler raised, ended its process or ran past its time
 ├── Missing            a named thing does not exist
 ├── Conflict           a named thing exists already, or is busy
+├── ServiceError       an error of an AWS operation that its API names
 └── Unusable           a model, a file, a folder or a port on this machine cannot be used
     └── Unfit          what was deployed cannot run as it is, however often it is tried
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class NearstreamError(Exception):
@@ -93,6 +96,16 @@ class Missing(NearstreamError):
 
 class Conflict(NearstreamError):
     """A named thing exists already, or is busy with something else."""
+
+
+class ServiceError(NearstreamError):
+    """An error that an AWS API names: `code`, the text and, for some codes, more `fields`."""
+
+    def __init__(self, code: str, message: str, fields: Mapping[str, str | int] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fields: Mapping[str, str | int] = fields or {}
 
 
 class Unusable(NearstreamError):

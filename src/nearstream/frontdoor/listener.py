@@ -11,7 +11,7 @@ from functools import partial
 from aiohttp import web
 
 from nearstream.core.errors import Unusable
-from nearstream.services.runtime import MAX_BODY_BYTES
+from nearstream.frontdoor.access import MAX_BODY_BYTES
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from aiohttp import web
 
+from nearstream.core.invocations import Invocation
 from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.parts import PartStream
 from nearstream.frontdoor.upstream import Connection, ReplicaGone, Upstreams
-from nearstream.services import runtime
-from nearstream.services.runtime import Invocation
+from nearstream.services.runtime.invocations import Runtime, stream_broken, stream_timed_out
+from nearstream.wire.aws import invocation as wire
 
 PATH = "/invocations"
 ANSWER_TIMEOUT_S = 60.0
@@ -29,10 +30,10 @@ log = structlog.get_logger()
 class Relay:
     """The data plane between the front door's clients and the replicas."""
 
-    def __init__(self, pool: Pool, upstreams: Upstreams, site: runtime.Site) -> None:
+    def __init__(self, pool: Pool, upstreams: Upstreams, runtime: Runtime) -> None:
         self._pool = pool
         self._upstreams = upstreams
-        self._site = site
+        self._runtime = runtime
 
     async def answer(self, invocation: Invocation, body: bytes, headers: Mapping[str, str]) -> web.Response:
         """InvokeEndpoint: the whole answer. Raises AwsError, NotReady and Overloaded."""
@@ -40,11 +41,11 @@ class Relay:
             async with asyncio.timeout(ANSWER_TIMEOUT_S), self._sent(invocation, body) as (lease, upstream):
                 payload = await upstream.read()
         except TimeoutError:
-            raise self._site.timed_out(invocation) from None
+            raise self._runtime.timed_out(invocation) from None
         except ReplicaGone:
-            raise self._site.broke(invocation) from None
+            raise self._runtime.broke(invocation) from None
         self._note_session(invocation.endpoint, lease, upstream.head.headers)
-        own = runtime.answer_headers(invocation, lease.variant, upstream.head.headers)
+        own = wire.answer_headers(invocation, lease.variant, upstream.head.headers)
         return web.Response(body=payload, headers={**headers, **own})
 
     async def stream(
@@ -57,34 +58,34 @@ class Relay:
         response: PartStream | None = None
         try:
             async with asyncio.timeout(STREAM_TIMEOUT_S), self._sent(invocation, body) as (lease, upstream):
-                own = runtime.stream_headers(invocation, lease.variant, upstream.head.headers)
+                own = wire.stream_headers(invocation, lease.variant, upstream.head.headers)
                 response = PartStream(headers={**headers, **own})
                 await response.prepare(request)
                 await upstream.pump(response.send, response.drained)
         except TimeoutError:
             if response is None:
-                raise self._site.timed_out(invocation) from None
-            response.write_frame(runtime.stream_timed_out())
+                raise self._runtime.timed_out(invocation) from None
+            response.write_frame(wire.stream_failure(stream_timed_out()))
         except ReplicaGone:
             if response is None:
-                raise self._site.broke(invocation) from None
+                raise self._runtime.broke(invocation) from None
             self._pool.mark_broken(lease.replica.id)
             log.warning("replica broke mid-stream", replica=lease.replica.id, endpoint=invocation.endpoint)
-            response.write_frame(runtime.stream_broken())
+            response.write_frame(wire.stream_failure(stream_broken()))
         await response.write_eof()
         return response
 
     def _note_session(self, endpoint: str, lease: Lease, headers: Mapping[str, str]) -> None:
         """A session lives where the container that opened it does, until that closes it."""
-        if opened := runtime.opened_session(headers):
+        if opened := wire.opened_session(headers):
             self._pool.join(endpoint, opened, lease.replica)
-        if closed := runtime.closed_session(headers):
+        if closed := wire.closed_session(headers):
             self._pool.part(endpoint, closed)
 
     @asynccontextmanager
     async def _sent(self, invocation: Invocation, body: bytes) -> AsyncGenerator[tuple[Lease, Connection]]:
         """An answer that a replica began, and the lease it is on. Raises ReplicaGone, AwsError."""
-        headers = runtime.replica_headers(invocation)
+        headers = wire.replica_headers(invocation)
         for attempt in range(1, ATTEMPTS + 1):
             async with (
                 self._pool.lease(
@@ -101,7 +102,9 @@ class Relay:
                     log.warning("replica unreachable", replica=lease.replica.id, attempt=attempt)
                     continue
                 if upstream.head.status >= 400:  # noqa: PLR2004
-                    raise self._site.model_failed(invocation, upstream.head.status, await upstream.read())
+                    raise self._runtime.model_failed(invocation, upstream.head.status, await upstream.read())
+                attributes = wire.custom_attributes(upstream.head.headers)
+                self._runtime.check_custom_attributes(invocation, attributes)
                 yield lease, upstream
                 return
         raise ReplicaGone(f"{ATTEMPTS} replicas went away")

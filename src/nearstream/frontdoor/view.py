@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nearstream.core.accounts import Account
 from nearstream.core.endpoints import Endpoint, EndpointStatus
 from nearstream.core.replicas import Replica
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.snapshot import Serving
-from nearstream.wire.aws.arn import Account
 
 # The endpoint that a site is healthy by: the one that `nearstream up` makes.
 HEALTH_ENDPOINT = "assistant"

@@ -16,20 +16,23 @@ import pytest
 from tests.support.ports import free_port
 
 from nearstream.client.sagemaker import CallFailed, SageMakerClient
+from nearstream.core.accounts import Account
 from nearstream.core.endpoints import Endpoint, EndpointStatus, ProductionVariant
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.snapshot import Fleet
 from nearstream.frontdoor import relay as relay_module
-from nearstream.frontdoor.door import Control, FrontDoor
+from nearstream.frontdoor.access import Access, BodyBudget
+from nearstream.frontdoor.api import Api, served
+from nearstream.frontdoor.door import FrontDoor
+from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
 from nearstream.frontdoor.view import SiteView
 from nearstream.home.keys import Credentials
-from nearstream.services import runtime
-from nearstream.wire.aws import service
-from nearstream.wire.aws.arn import Account
+from nearstream.services.runtime import service as runtime
+from nearstream.services.runtime.invocations import Runtime
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.sigv4 import Verifier
 
@@ -66,7 +69,7 @@ def fleet(path: Path, *, status: EndpointStatus = EndpointStatus.IN_SERVICE) -> 
 
 
 @asynccontextmanager
-async def stand(folder: Path, talk: Talk) -> AsyncIterator[Stand]:
+async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -> AsyncIterator[Stand]:
     """Each call to the replica is answered by `talk`, which gets the connection after the request's head."""
     path, port = folder / "r.sock", free_port()
     heads: list[bytes] = []
@@ -85,16 +88,12 @@ async def stand(folder: Path, talk: Talk) -> AsyncIterator[Stand]:
     account = Account(KEYS.account, KEYS.region)
     url = f"http://127.0.0.1:{port}"
     async with await asyncio.start_unix_server(serve, path), Upstreams() as upstreams:
-        door = FrontDoor(
-            verifier=Verifier(
-                {KEYS.access_key: Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)}.get
-            ),
-            clock=time.time,
-            control=Control(service.load("sagemaker", {"ListModels"}), {}),
-            relay=Relay(pool, upstreams, runtime.Site(account)),
-            site=runtime.Site(account),
-            view=SiteView(pool, account, url, "0", "objects"),
-        )
+        known = {KEYS.access_key: Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)}
+        access = Access(Verifier(known.get), time.time, budget)
+        view, invoker = SiteView(pool, account, url, "0", "objects"), Runtime(account)
+        invocations = Invocations(invoker, Relay(pool, upstreams, invoker), view, access)
+        services = [served(runtime.SERVICE, relay=invocations.handle)]
+        door = FrontDoor(api=Api(services, access), access=access, view=view)
         async with (
             listening(door.handle, host="127.0.0.1", port=port, grace_s=0.1),
             aiohttp.ClientSession() as session,

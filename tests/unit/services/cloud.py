@@ -1,18 +1,22 @@
-"""A front door just large enough for boto3: our wire layer and services behind a real socket."""
+"""The front door's API dispatch for boto3 behind a real socket, with an invoked model that a test scripts."""
 
 import asyncio
+import uuid
 from dataclasses import replace
 from datetime import datetime
 
 from aiohttp import web
 from botocore.config import Config
 
+from nearstream.core.accounts import Account
 from nearstream.core.endpoints import Endpoint, EndpointStatus
-from nearstream.core.errors import Missing, NearstreamError
-from nearstream.services import runtime
-from nearstream.services.sagemaker.operations import operations
-from nearstream.wire.aws import errors, jsonrpc, restjson
-from nearstream.wire.aws.arn import Account
+from nearstream.core.errors import Missing
+from nearstream.frontdoor.access import Access
+from nearstream.frontdoor.api import Api, ServedService
+from nearstream.services.runtime import service as runtime
+from nearstream.services.runtime.invocations import Runtime, stream_broken
+from nearstream.services.sagemaker import service as sagemaker
+from nearstream.wire.aws import invocation
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.sigv4 import Verifier
@@ -29,14 +33,21 @@ TGI = (
 class Cloud:
     """boto3 clients on one side, the store on the other."""
 
-    def __init__(self, store, description, session):
+    def __init__(self, store, descriptions, session):
         self.store = store
         self.session = session
         self.now = 1_700_000_000.0
-        self.site = runtime.Site(ACCOUNT)
-        self.description = description
-        self.operations = operations(store, ACCOUNT, self.tick)
-        self.verifier = Verifier(lambda access_key: KEY if access_key == KEY.access_key else None)
+        self.runtime_service = Runtime(ACCOUNT)
+        rows = [
+            (sagemaker.service(store, ACCOUNT, self.tick), None),
+            (runtime.SERVICE, self._invoke),
+        ]
+        self.signed_at = 0.0
+        verifier = Verifier(lambda access_key: KEY if access_key == KEY.access_key else None)
+        self.access = Access(verifier, lambda: self.signed_at)
+        self.api = Api(
+            [ServedService(each, descriptions[each.name], relay) for each, relay in rows], self.access
+        )
         self.model_answers = (200, b'[{"generated_text": "hi"}]')
 
     def tick(self):
@@ -88,52 +99,35 @@ class Cloud:
 
     async def handle(self, request):
         path, _, query = request.raw_path.partition("?")
-        body = await request.read()
-        raw = RawRequest(request.method, path, query, tuple(request.headers.items()), body)
-        data_plane = path.startswith("/endpoints/")
-        try:
-            self.verifier.verify(raw, now=self._clock(request))
-            answer = await (self._invoke(request, path) if data_plane else self._operate(request, body))
-        except NearstreamError as error:
-            if data_plane:
-                failure = errors.translate(error, errors.SAGEMAKER_RUNTIME)
-                answer = restjson.failure(failure, request_id="r")
-            else:
-                failure = errors.translate(error, errors.SAGEMAKER)
-                answer = jsonrpc.failure(self.description, failure, request_id="r")
-        if isinstance(answer, web.StreamResponse):
-            return answer
-        return web.Response(status=answer.status, headers=dict(answer.headers), body=answer.body)
+        self.signed_at = self._stamp(request)
+        call = RawRequest(request.method, path, query, tuple(request.headers.items()), None)
+        return await self.api.handle(request, call, str(uuid.uuid4()))
 
-    def _clock(self, request):
+    def _stamp(self, request):
         """A request is judged at the time it was signed, so that no test depends on the clock."""
         stamp = request.headers.get("X-Amz-Date")
         return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
 
-    async def _operate(self, request, body):
-        name = jsonrpc.operation_name(self.description, request.headers.get("X-Amz-Target", ""))
-        output = await self.operations[name](jsonrpc.parse(self.description, name, body))
-        return jsonrpc.answer(self.description, name, output, request_id="r")
-
-    async def _invoke(self, request, path):
-        call = runtime.parse(request.method, path, request.headers)
+    async def _invoke(self, request, raw, _):
+        async with self.access.proven_body(request, raw):
+            call = invocation.parse(request.method, raw.path, request.headers)
         try:
             endpoint = await self.store.get(Endpoint, call.endpoint)
         except Missing:
             endpoint = None
-        self.site.check(call, endpoint)
+        self.runtime_service.check(call, endpoint)
         status, body = self.model_answers
         if status is None:
-            raise self.site.timed_out(call)
+            raise self.runtime_service.timed_out(call)
         if status >= 400:
-            raise self.site.model_failed(call, status, body)
+            raise self.runtime_service.model_failed(call, status, body)
         upstream = {"Content-Type": "application/json"}
         if not call.streaming:
-            return web.Response(body=body, headers=runtime.answer_headers(call, "AllTraffic", upstream))
-        response = web.StreamResponse(headers=runtime.stream_headers(call, "AllTraffic", upstream))
+            return web.Response(body=body, headers=invocation.answer_headers(call, "AllTraffic", upstream))
+        response = web.StreamResponse(headers=invocation.stream_headers(call, "AllTraffic", upstream))
         await response.prepare(request)
         for byte in body:
             await response.write(eventstream.payload_part(bytes([byte])))
         if b"broken" in body:
-            await response.write(runtime.stream_broken())
+            await response.write(invocation.stream_failure(stream_broken()))
         return response

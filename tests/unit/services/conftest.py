@@ -6,13 +6,15 @@ from aiohttp import web
 from tests.unit.services.cloud import ACCOUNT, Cloud
 
 from nearstream.fleet.store import Store
-from nearstream.services.sagemaker.operations import operations
-from nearstream.wire.aws import service
+from nearstream.frontdoor.api import served
+from nearstream.services.runtime import service as runtime
+from nearstream.services.sagemaker import service as sagemaker
 
 
 @pytest.fixture(scope="session")
-def description():
-    return service.load("sagemaker", operations(None, ACCOUNT, lambda: 0.0))
+def descriptions():
+    services = (sagemaker.service(None, ACCOUNT, lambda: 0.0), runtime.SERVICE)
+    return {each.name: served(each).description for each in services}
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +23,9 @@ def session():
 
 
 @pytest.fixture
-async def cloud(tmp_path, description, session):
+async def cloud(tmp_path, descriptions, session):
     async with Store.open(f"sqlite:///{tmp_path}/state.db") as store:
-        cloud = Cloud(store, description, session)
+        cloud = Cloud(store, descriptions, session)
         runner = web.ServerRunner(web.Server(cloud.handle))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -6,7 +6,9 @@ import pytest
 from botocore.exceptions import ClientError, EventStreamError
 from tests.unit.services.cloud import ACCOUNT
 
-from nearstream.services import runtime
+from nearstream.frontdoor import access
+from nearstream.services.runtime.invocations import Runtime, stream_timed_out
+from nearstream.wire.aws import invocation
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.framing import eventstream
 
@@ -107,15 +109,15 @@ async def test_a_model_that_does_not_answer_in_time_is_a_server_error(serving):
 
 
 def test_a_body_over_25_mb_is_refused_by_its_size():
-    runtime.check_body(runtime.MAX_BODY_BYTES)
+    access.check_size(access.MAX_BODY_BYTES)
     with pytest.raises(AwsError) as caught:
-        runtime.check_body(runtime.MAX_BODY_BYTES + 1)
+        access.check_size(access.MAX_BODY_BYTES + 1)
     assert (caught.value.code, caught.value.status) == ("ValidationError", 413)
 
 
 def test_a_long_or_odd_error_of_the_model_is_cut_and_kept_readable():
-    call = runtime.parse("POST", "/endpoints/chat/invocations", {})
-    error = runtime.Site(ACCOUNT).model_failed(call, 500, b"\xff" + b"x" * 5000)
+    call = invocation.parse("POST", "/endpoints/chat/invocations", {})
+    error = Runtime(ACCOUNT).model_failed(call, 500, b"\xff" + b"x" * 5000)
     assert len(error.fields["OriginalMessage"]) == 2048
     assert error.message.startswith(
         'Received server error (500) from primary with message "\N{REPLACEMENT CHARACTER}x'
@@ -123,9 +125,9 @@ def test_a_long_or_odd_error_of_the_model_is_cut_and_kept_readable():
 
 
 def test_a_container_that_went_away_is_told_before_and_within_a_stream():
-    call = runtime.parse("POST", "/endpoints/chat/invocations", {})
-    assert 'with message "The connection to container primary' in runtime.Site(ACCOUNT).broke(call).message
-    (late,) = eventstream.Decoder().feed(runtime.stream_timed_out())
+    call = invocation.parse("POST", "/endpoints/chat/invocations", {})
+    assert 'with message "The connection to container primary' in Runtime(ACCOUNT).broke(call).message
+    (late,) = eventstream.Decoder().feed(invocation.stream_failure(stream_timed_out()))
     assert json.loads(late.payload) == {
         "Message": "Your model primary did not complete sending the inference response in the allotted time.",
         "ErrorCode": "ModelInvocationTimeExceeded",

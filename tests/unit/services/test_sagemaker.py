@@ -246,7 +246,9 @@ async def test_weights_and_counts_change_on_a_running_endpoint(cloud):
     await cloud.settle("chat", "InService")
     assert "keeps at least one" in (await refused(resize(DesiredInstanceCount=0)))[1]
     assert (await refused(resize(DesiredInstanceCount=65)))[0] == "ResourceLimitExceeded"
-    assert "variant(s) other are not of" in (await refused(resize(VariantName="other")))[1]
+    assert (await refused(resize(VariantName="other")))[1] == (
+        'The variant name(s) "other" is/are not present within endpoint configuration "chat".'
+    )
 
 
 async def test_a_change_is_tried_again_when_the_reconcile_loop_wrote_meanwhile(cloud, monkeypatch):

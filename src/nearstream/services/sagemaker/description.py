@@ -1,4 +1,4 @@
-"""An endpoint as DescribeEndpoint and ListEndpoints tell it."""
+"""An endpoint in the outputs of DescribeEndpoint and ListEndpoints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from nearstream.core.endpoints import Endpoint, EndpointStatus, ProductionVariant
-from nearstream.wire.aws.service import Document
+from nearstream.services.service import Output
 
 _VARIANT_STATUS: Final = {
     EndpointStatus.CREATING: "Creating",
@@ -19,30 +19,24 @@ _NOTHING_RUNS: Final = frozenset(
 )
 
 
-def summary(endpoint: Endpoint) -> Document:
-    """An EndpointSummary."""
-    return {
-        "EndpointName": endpoint.name,
-        "EndpointArn": endpoint.arn,
-        "EndpointStatus": endpoint.status,
-        "CreationTime": endpoint.created_at,
-        "LastModifiedTime": endpoint.modified_at,
-    }
+def summary(endpoint: Endpoint) -> Output:
+    """What an EndpointSummary has beyond name, ARN and creation time."""
+    return {"EndpointStatus": endpoint.status, "LastModifiedTime": endpoint.modified_at}
 
 
-def endpoint(record: Endpoint) -> Document:
-    """DescribeEndpoint's output."""
-    request = msgspec.json.decode(record.document)
+def details(endpoint: Endpoint) -> Output:
+    """What DescribeEndpoint has beyond name, ARN and creation time."""
+    request = msgspec.json.decode(endpoint.document)
     return {
-        **summary(record),
-        "EndpointConfigName": record.config,
-        "ProductionVariants": [_variant(variant, record) for variant in record.variants],
-        "FailureReason": record.failure_reason,
+        **summary(endpoint),
+        "EndpointConfigName": endpoint.config,
+        "ProductionVariants": [_variant(variant, endpoint) for variant in endpoint.variants],
+        "FailureReason": endpoint.failure_reason,
         "LastDeploymentConfig": request.get("DeploymentConfig"),
     }
 
 
-def _variant(variant: ProductionVariant, record: Endpoint) -> Document:
+def _variant(variant: ProductionVariant, record: Endpoint) -> Output:
     status = _VARIANT_STATUS.get(record.status)
     return {
         "VariantName": variant.name,
@@ -55,7 +49,7 @@ def _variant(variant: ProductionVariant, record: Endpoint) -> Document:
     }
 
 
-def _images(variant: ProductionVariant, record: Endpoint) -> list[Document]:
+def _images(variant: ProductionVariant, record: Endpoint) -> list[Output]:
     images = [
         container.image
         for model in record.models

@@ -1,4 +1,4 @@
-"""The operations on endpoints: create, describe, update, resize, delete and list.
+"""CreateEndpoint, UpdateEndpoint, UpdateEndpointWeightsAndCapacities and DeleteEndpoint.
 
 These write down what should be; the reconcile loop makes it so and moves Creating and Updating to InService
 or Failed, and takes away what is Deleting.
@@ -7,21 +7,38 @@ or Failed, and takes away what is Deleting.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
-
-import msgspec
 
 from nearstream.core.endpoints import Endpoint, EndpointConfig, EndpointStatus, Model, ProductionVariant
 from nearstream.core.errors import Conflict, Invalid
 from nearstream.core.ports import Clock
+from nearstream.fleet import images
 from nearstream.services.sagemaker import description
 from nearstream.services.sagemaker.endpoint_configs import check_instances
-from nearstream.services.sagemaker.listing import page
-from nearstream.services.sagemaker.records import Records
-from nearstream.wire.aws import image
-from nearstream.wire.aws.service import Document
+from nearstream.services.sagemaker.listing import Order
+from nearstream.services.sagemaker.requests import (
+    CreateEndpoint,
+    DesiredWeightAndCapacity,
+    EndpointName,
+    UpdateEndpoint,
+    UpdateEndpointWeightsAndCapacities,
+    document_of,
+)
+from nearstream.services.sagemaker.resources import Collection, Resource
+from nearstream.services.service import Output
+
+ENDPOINT: Final = Resource(
+    record=Endpoint,
+    name="Endpoint",
+    noun="endpoint",
+    arn_kind="endpoint",
+    named=EndpointName,
+    describe=description.details,
+    summary=description.summary,
+    order=Order(lambda endpoint: endpoint.status, lambda endpoint: endpoint.modified_at),
+)
 
 _ATTEMPTS: Final = 5
 _IN_PROGRESS: Final = frozenset(
@@ -37,20 +54,28 @@ _DesiredOf = Callable[[Endpoint], Endpoint]
 
 
 class Endpoints:
-    """The operations on endpoints."""
+    """Changes what endpoints should be."""
 
-    def __init__(self, records: Records, clock: Clock) -> None:
-        self._records = records
+    def __init__(
+        self,
+        endpoints: Collection[Endpoint],
+        configs: Collection[EndpointConfig],
+        models: Collection[Model],
+        clock: Clock,
+    ) -> None:
+        self._endpoints = endpoints
+        self._configs = configs
+        self._models = models
         self._clock = clock
 
-    async def create(self, request: Document) -> Document:
-        name, now = request["EndpointName"], self._clock()
-        config = await self._records.get(EndpointConfig, request["EndpointConfigName"])
-        models = await self._models(config)
+    async def create(self, request: CreateEndpoint) -> Output:
+        now = self._clock()
+        config = await self._configs.get(request.endpoint_config_name)
+        models = await self._models_of(config)
         reason = _why_it_cannot_run(config, models)
         endpoint = Endpoint(
-            name=name,
-            arn=self._records.arn(Endpoint, name),
+            name=request.endpoint_name,
+            arn=self._endpoints.arn(request.endpoint_name),
             config=config.name,
             status=EndpointStatus.FAILED if reason else EndpointStatus.CREATING,
             created_at=now,
@@ -58,17 +83,13 @@ class Endpoints:
             variants=config.variants,
             models=models,
             failure_reason=reason,
-            document=_document(request),
+            document=document_of(request),
         )
-        await self._records.add(endpoint, request.get("Tags", []))
-        return {"EndpointArn": endpoint.arn}
+        return await self._endpoints.add(endpoint, request.tags)
 
-    async def describe(self, request: Document) -> Document:
-        return description.endpoint(await self._records.get(Endpoint, request["EndpointName"]))
-
-    async def update(self, request: Document) -> Document:
-        config = await self._records.get(EndpointConfig, request["EndpointConfigName"])
-        models = await self._models(config)
+    async def update(self, request: UpdateEndpoint) -> Output:
+        config = await self._configs.get(request.endpoint_config_name)
+        models = await self._models_of(config)
         if reason := _why_it_cannot_run(config, models):
             raise Invalid(reason)
 
@@ -82,55 +103,46 @@ class Endpoints:
                 variants=_retained(config.variants, old, request),
                 models=models,
                 failure_reason=None,
-                document=_document(request),
+                document=document_of(request),
             )
 
-        return {"EndpointArn": (await self._change(request["EndpointName"], updated)).arn}
+        return {"EndpointArn": (await self._change(request.endpoint_name, updated)).arn}
 
-    async def update_weights_and_capacities(self, request: Document) -> Document:
-        wanted = {each["VariantName"]: each for each in request["DesiredWeightsAndCapacities"]}
+    async def update_weights_and_capacities(self, request: UpdateEndpointWeightsAndCapacities) -> Output:
+        desired = _by_variant(request.desired_weights_and_capacities)
 
         def updated(old: Endpoint) -> Endpoint:
             _refuse_update(old)
-            if unknown := wanted.keys() - {variant.name for variant in old.variants}:
-                raise Invalid(f'The variant(s) {", ".join(sorted(unknown))} are not of endpoint "{old.arn}".')
-            variants = tuple(_resized(variant, wanted.get(variant.name, {})) for variant in old.variants)
+            _check_known(desired.keys(), old)
+            variants = tuple(_resized(variant, desired.get(variant.name)) for variant in old.variants)
             status = EndpointStatus.UPDATING
             return replace(old, status=status, modified_at=self._clock(), variants=variants)
 
-        return {"EndpointArn": (await self._change(request["EndpointName"], updated)).arn}
+        return {"EndpointArn": (await self._change(request.endpoint_name, updated)).arn}
 
-    async def delete(self, request: Document) -> Document:
+    async def delete(self, request: EndpointName) -> Output:
         def deleting(old: Endpoint) -> Endpoint:
             _refuse_in_progress(old)
             return replace(old, status=EndpointStatus.DELETING, modified_at=self._clock())
 
-        await self._change(request["EndpointName"], deleting)
+        await self._change(request.name, deleting)
         return {}
-
-    async def list(self, request: Document) -> Document:
-        endpoints, token = page(await self._records.store.list(Endpoint), request)
-        return {"Endpoints": [description.summary(each) for each in endpoints], "NextToken": token}
 
     async def _change(self, name: str, desired: _DesiredOf) -> Endpoint:
         """Read, change, compare and set; again if the reconcile loop wrote in between."""
         for _ in range(_ATTEMPTS):
-            old = await self._records.get(Endpoint, name)
+            old = await self._endpoints.get(name)
             new = desired(old)
             try:
-                await self._records.store.replace(old, new)
+                await self._endpoints.store.replace(old, new)
             except Conflict:
                 continue
             return new
-        raise Conflict(f'Endpoint "{self._records.arn(Endpoint, name)}" is being changed; try again.')
+        raise Conflict(f'Endpoint "{self._endpoints.arn(name)}" is being changed; try again.')
 
-    async def _models(self, config: EndpointConfig) -> tuple[Model, ...]:
+    async def _models_of(self, config: EndpointConfig) -> tuple[Model, ...]:
         names = {variant.model: None for variant in config.variants if variant.model is not None}
-        return tuple([await self._records.get(Model, name) for name in names])
-
-
-def _document(request: Document) -> str:
-    return msgspec.json.encode({key: value for key, value in request.items() if key != "Tags"}).decode()
+        return tuple([await self._models.get(name) for name in names])
 
 
 def _refuse_in_progress(endpoint: Endpoint) -> None:
@@ -144,9 +156,32 @@ def _refuse_update(endpoint: Endpoint) -> None:
         raise Conflict(f'Cannot update endpoint "{endpoint.arn}" in status Failed; delete it instead.')
 
 
-def _resized(variant: ProductionVariant, wanted: Document) -> ProductionVariant:
-    instances = wanted.get("DesiredInstanceCount", variant.instances)
-    weight = wanted.get("DesiredWeight", variant.weight)
+def _by_variant(desired: list[DesiredWeightAndCapacity]) -> dict[str, DesiredWeightAndCapacity]:
+    by_variant: dict[str, DesiredWeightAndCapacity] = {}
+    for each in desired:
+        if each.serverless_update_config is not None:
+            raise Invalid("ServerlessUpdateConfig was given, which is not supported here; leave it out.")
+        if each.variant_name in by_variant:
+            raise Invalid(f'The variant name "{each.variant_name}" was non-unique within the request.')
+        by_variant[each.variant_name] = each
+    return by_variant
+
+
+def _check_known(names: Iterable[str], endpoint: Endpoint) -> None:
+    known = {variant.name for variant in endpoint.variants}
+    if unknown := [name for name in names if name not in known]:
+        raise Invalid(
+            f'The variant name(s) "{", ".join(unknown)}" is/are not present within endpoint configuration'
+            f' "{endpoint.config}".'
+        )
+
+
+def _resized(variant: ProductionVariant, desired: DesiredWeightAndCapacity | None) -> ProductionVariant:
+    if desired is None:
+        return variant
+    count, weight = desired.desired_instance_count, desired.desired_weight
+    instances = variant.instances if count is None else count
+    weight = variant.weight if weight is None else weight
     check_instances(instances, variant.instance_type)
     if instances < 1 or not math.isfinite(weight):
         raise Invalid(f"{instances} instances of weight {weight} were given; a variant keeps at least one.")
@@ -154,12 +189,12 @@ def _resized(variant: ProductionVariant, wanted: Document) -> ProductionVariant:
 
 
 def _retained(
-    variants: tuple[ProductionVariant, ...], old: Endpoint, request: Document
+    variants: tuple[ProductionVariant, ...], old: Endpoint, request: UpdateEndpoint
 ) -> tuple[ProductionVariant, ...]:
     """The new variants, with the running ones' counts and weights where the request keeps them."""
-    if not request.get("RetainAllVariantProperties"):
+    if not request.retain_all_variant_properties:
         return variants
-    excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties", [])}
+    excluded = {each.variant_property_type for each in request.exclude_retained_variant_properties}
     running = {variant.name: variant for variant in old.variants}
     kept = []
     for variant in variants:
@@ -179,7 +214,7 @@ def _why_it_cannot_run(config: EndpointConfig, models: tuple[Model, ...]) -> str
         if len(model.containers) != 1:
             return f"The model {model.name} has {len(model.containers)} containers; one is supported here."
         uri = model.containers[0].image
-        if image.parse(uri).persona == "own":
+        if images.parse(uri).persona == "own":
             return (
                 f"The image {uri} of the model {model.name} is neither Hugging Face's TGI nor AWS's LMI"
                 " (djl-inference); containers of your own are not supported here."

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from nearstream.core.errors import Invalid, Missing
-from nearstream.services.sagemaker.records import KINDS, Records
-from nearstream.wire.aws.service import Document
+from nearstream.fleet.store import Store
+from nearstream.services.sagemaker.requests import AddTags, DeleteTags, ListTags
+from nearstream.services.sagemaker.resources import Collection
+from nearstream.services.service import Operation, Output
 
 MAX_TAGS: Final = 50
 
 
 class Tags:
-    """The operations on tags."""
+    """The tags of every resource that one of `collections` has."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, store: Store, collections: Sequence[Collection[Any]]) -> None:
+        self._store = store
+        self._collections = collections
 
-    async def add(self, request: Document) -> Document:
-        arn = await self._known(request["ResourceArn"])
-        tags = await self._records.store.tags(arn) | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    def operations(self) -> Mapping[str, Operation[Any]]:
+        return {
+            "AddTags": Operation(AddTags, self._add),
+            "ListTags": Operation(ListTags, self._list),
+            "DeleteTags": Operation(DeleteTags, self._delete),
+        }
+
+    async def _add(self, request: AddTags) -> Output:
+        arn = await self._known(request.resource_arn)
+        tags = await self._store.tags(arn) | {tag.key: tag.value for tag in request.tags}
         if len(tags) > MAX_TAGS:
             raise Invalid(f"{len(tags)} tags would be on {arn}; {MAX_TAGS} is the most.")
-        await self._records.store.set_tags(arn, tags)
+        await self._store.set_tags(arn, tags)
         return _output(tags)
 
-    async def list(self, request: Document) -> Document:
-        return _output(await self._records.store.tags(await self._known(request["ResourceArn"])))
+    async def _list(self, request: ListTags) -> Output:
+        return _output(await self._store.tags(await self._known(request.resource_arn)))
 
-    async def delete(self, request: Document) -> Document:
-        arn = await self._known(request["ResourceArn"])
-        gone = set(request["TagKeys"])
-        tags = await self._records.store.tags(arn)
-        await self._records.store.set_tags(arn, {key: tags[key] for key in tags if key not in gone})
+    async def _delete(self, request: DeleteTags) -> Output:
+        arn = await self._known(request.resource_arn)
+        gone = set(request.tag_keys)
+        tags = await self._store.tags(arn)
+        await self._store.set_tags(arn, {key: tags[key] for key in tags if key not in gone})
         return {}
 
     async def _known(self, arn: str) -> str:
-        for kind in KINDS:
-            if any(record.arn == arn for record in await self._records.store.list(kind)):
+        for collection in self._collections:
+            if await collection.has(arn):
                 return arn
         raise Missing(f'Could not find resource "{arn}".')
 
 
-def _output(tags: dict[str, str]) -> Document:
+def _output(tags: Mapping[str, str]) -> Output:
     return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

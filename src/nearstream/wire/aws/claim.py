@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from nearstream.wire.aws import canonical
 from nearstream.wire.aws.errors import AwsError
 
 _SCOPE_PARTS: Final = 5
+_SHORTEST_SCOPE: Final = 3
+"""Of a scope for all regions (SigV4A): key, date, service, terminator."""
+
+_CREDENTIAL: Final = re.compile(r"Credential=([^\s,]{1,512})")
+_CREDENTIAL_IN_QUERY: Final = re.compile(r"X-Amz-Credential=([^&]{1,1024})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,13 @@ class RawRequest:
     query: str
     headers: Sequence[tuple[str, str]]
     body: bytes | None
+
+    def header(self, name: str) -> str:
+        """The header of that lower-case name; empty when there is none."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+    def with_body(self, body: bytes) -> RawRequest:
+        return replace(self, body=body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,14 @@ def read(request: RawRequest) -> Claim:
         raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
     _check_headers(claim, repeated)
     return claim
+
+
+def signing_name(request: RawRequest) -> str:
+    """The service in the credential scope that a request names; empty where it names none."""
+    authorization = request.header("authorization")
+    found = _CREDENTIAL.search(authorization) or _CREDENTIAL_IN_QUERY.search(request.query)
+    scope = unquote(found[1]).split("/") if found else []
+    return scope[-2] if len(scope) > _SHORTEST_SCOPE else ""
 
 
 def _from_header(headers: Mapping[str, str]) -> Claim:

@@ -1,4 +1,4 @@
-"""What AWS clients are told when something fails, and which domain error becomes which of them."""
+"""Errors as AWS clients see them: a code, a text, an HTTP status."""
 
 from __future__ import annotations
 
@@ -6,66 +6,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nearstream.core.errors import (
-    Conflict,
-    GenerationFailed,
-    Invalid,
-    Missing,
-    NearstreamError,
-    NotReady,
-    Overloaded,
-    Unusable,
-)
+from nearstream.core.errors import NearstreamError, ServiceError
+
+Codes = Mapping[type[NearstreamError], str]
+"""The code that each kind of domain error has in one service; the nearest kind decides."""
 
 
-class AwsError(NearstreamError):
-    """An answer in AWS's words: `code`, text, HTTP `status` and, for some codes, more `fields`."""
+@dataclass(frozen=True, slots=True)
+class ErrorContext:
+    """What an error's form depends on beside its protocol: the request and the service that it is of."""
+
+    request_id: str
+    json_version: str = "1.1"
+    namespace: str = ""
+
+
+class AwsError(ServiceError):
+    """An error with its HTTP `status`, ready for any protocol."""
 
     def __init__(
         self, code: str, message: str, status: int = 400, fields: Mapping[str, str | int] | None = None
     ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+        super().__init__(code, message, fields)
         self.status = status
-        self.fields: Mapping[str, str | int] = fields or {}
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The code and status that one kind of domain error has in one service."""
-
-    code: str
-    status: int = 400
-
-
-FaultTable = Mapping[type[NearstreamError], Fault]
-
-SAGEMAKER: Final[FaultTable] = {
-    Invalid: Fault("ValidationException"),
-    Missing: Fault("ValidationException"),
-    Conflict: Fault("ValidationException"),
-    Unusable: Fault("ValidationException"),
-    Overloaded: Fault("ThrottlingException"),
-    NearstreamError: Fault("InternalFailure", 500),
+COMMON_STATUSES: Final[Mapping[str, int]] = {
+    "InternalFailure": 500,
+    "InternalError": 500,
+    "InternalServerError": 500,
+    "ServiceUnavailable": 503,
+    "AccessDenied": 403,
+    "AccessDeniedException": 403,
 }
-"""The control plane: SageMaker says ValidationException for nearly everything."""
-
-SAGEMAKER_RUNTIME: Final[FaultTable] = {
-    Invalid: Fault("ValidationError"),
-    Missing: Fault("ValidationError"),
-    Conflict: Fault("ValidationError"),
-    Overloaded: Fault("ThrottlingException", 429),
-    NotReady: Fault("ServiceUnavailable", 503),
-    GenerationFailed: Fault("ModelError", 424),
-    NearstreamError: Fault("InternalFailure", 500),
-}
-"""The data plane. boto3 tries a 5xx or ThrottlingException three times: only for what a retry can help."""
+"""Codes that every service may give; 400 where neither this table nor the service's model says more."""
 
 
-def translate(error: NearstreamError, table: FaultTable) -> AwsError:
-    """`error` in the words of one service; an AwsError stays as it is."""
+def translate(error: NearstreamError, codes: Codes, statuses: Mapping[str, int]) -> AwsError:
+    """`error` in one service's words, with its own `statuses` by code; an AwsError stays as it is."""
     if isinstance(error, AwsError):
         return error
-    fault = next(table[kind] for kind in type(error).__mro__ if kind in table)
-    return AwsError(fault.code, str(error), fault.status)
+    fields: Mapping[str, str | int] = {}
+    if isinstance(error, ServiceError):
+        code, fields = error.code, error.fields
+    else:
+        code = next(codes[kind] for kind in type(error).__mro__ if kind in codes)
+    return AwsError(code, str(error), statuses.get(code, COMMON_STATUSES.get(code, 400)), fields)

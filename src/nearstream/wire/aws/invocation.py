@@ -12,39 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
+from nearstream.core.invocations import Invocation, StreamFailure
 from nearstream.wire.aws import validate
-from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.service import UnknownOperation
 from nearstream.wire.framing import eventstream
 
 VARIANT_HEADER: Final = "x-Amzn-Invoked-Production-Variant"
 _H: Final = "X-Amzn-SageMaker-"
 _CUSTOM_ATTRIBUTES: Final = _H + "Custom-Attributes"
 _SESSION: Final = _H + "Session-Id"
-_NEW_SESSION: Final = "NEW_SESSION"
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """One call of a model, all but its body."""
-
-    endpoint: str
-    streaming: bool
-    content_type: str | None = None
-    accept: str | None = None
-    custom_attributes: str | None = None
-    variant: str | None = None
-    inference_id: str | None = None
-    session_id: str | None = None
-    prefix_id: str | None = None
-    target_model: str | None = None
-    target_container: str | None = None
-    inference_component: str | None = None
-    explanations: str | None = None
-
-    @property
-    def joins(self) -> str | None:
-        """The session that the call belongs to; None also for one that is to open a session."""
-        return None if self.session_id == _NEW_SESSION else self.session_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +101,7 @@ _STREAM_HEADERS: Final = tuple({**_SHARED_HEADERS, "accept": _H + "Accept"}.item
 def parse(method: str, path: str, headers: Mapping[str, str]) -> Invocation:
     """The call at a raw path. `headers` answers to any case.
 
-    Raises AwsError UnknownOperationException, and Invalid for a name or header outside its limits.
+    Raises UnknownOperation, and Invalid for a name or header outside its limits.
     """
     endpoint, streaming = _route(method, path)
     given = {"endpoint": endpoint}
@@ -150,10 +126,9 @@ def _route(method: str, path: str) -> tuple[str, bool]:
         if action == "invocations-response-stream":
             return unquote(endpoint), True
         if action == "async-invocations":
-            raise AwsError("UnknownOperationException", "InvokeEndpointAsync is not supported here", 404)
-    raise AwsError(
-        "UnknownOperationException", f"sagemaker-runtime has nothing at {method} {path[:200]}", 404
-    )
+            raise UnknownOperation("InvokeEndpointAsync", "InvokeEndpointAsync is not supported here", 404)
+    where = f"{method} {path[:200]}"
+    raise UnknownOperation(where, f"sagemaker-runtime has nothing at {where}", 404)
 
 
 def replica_headers(invocation: Invocation) -> dict[str, str]:
@@ -180,6 +155,11 @@ def answer_headers(invocation: Invocation, variant: str, upstream: Mapping[str, 
     return headers
 
 
+def custom_attributes(upstream: Mapping[str, str]) -> str | None:
+    """The CustomAttributes that a container answered with."""
+    return upstream.get(_CUSTOM_ATTRIBUTES)
+
+
 def opened_session(upstream: Mapping[str, str]) -> str | None:
     """The session that a container opened with this answer: `<id>; Expires=<time>`."""
     return upstream.get(_H + "New-Session-Id", "").partition(";")[0].strip() or None
@@ -200,3 +180,8 @@ def stream_headers(invocation: Invocation, variant: str, upstream: Mapping[str, 
     if _CUSTOM_ATTRIBUTES in upstream:
         headers[_CUSTOM_ATTRIBUTES] = upstream[_CUSTOM_ATTRIBUTES]
     return headers
+
+
+def stream_failure(failure: StreamFailure) -> bytes:
+    """The frame that ends a stream that broke; boto3 raises it as EventStreamError."""
+    return eventstream.exception(failure.kind, failure.message, failure.code)

@@ -8,22 +8,27 @@ import msgspec
 
 from nearstream.wire.aws import serialise, validate
 from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.errors import AwsError
-from nearstream.wire.aws.service import Document, ServiceDescription
+from nearstream.wire.aws.claim import RawRequest
+from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.service import Call, Document, ServiceDescription, UnknownOperation
+
+
+def parse(service: ServiceDescription, request: RawRequest) -> Call:
+    """Raises UnknownOperation, AwsError SerializationException, and Invalid for what breaks its shape."""
+    operation = operation_name(service, request.header("x-amz-target"))
+    return Call(operation, parse_body(service, operation, request.body or b""))
 
 
 def operation_name(service: ServiceDescription, target: str) -> str:
-    """The operation that an X-Amz-Target header names. Raises AwsError UnknownOperationException."""
+    """The operation that an X-Amz-Target header names. Raises UnknownOperation."""
     prefix, _, name = target.rpartition(".")
     if prefix != service.target_prefix:
-        raise AwsError(
-            "UnknownOperationException", f"'{target[:200]}' is no operation of {service.name}", 400
-        )
+        raise UnknownOperation(target[:200], f"'{target[:200]}' is no operation of {service.name}")
     service.operation(name)
     return name
 
 
-def parse(service: ServiceDescription, operation: str, body: bytes) -> Document:
+def parse_body(service: ServiceDescription, operation: str, body: bytes) -> Document:
     """An operation's checked input. Raises AwsError SerializationException, and Invalid."""
     document = serialise.decode(body) if body else {}
     shape = service.operation(operation).input_shape
@@ -41,15 +46,15 @@ def answer(service: ServiceDescription, operation: str, output: Document, *, req
     """What an operation gave, on the wire; one without an output shape answers an empty body."""
     shape = service.operation(operation).output_shape
     body = b"" if shape is None else msgspec.json.encode(serialise.to_json(shape, output))
-    return Answer(200, _headers(service, request_id), body)
+    return Answer(200, _headers(service.model.metadata.get("jsonVersion", "1.1"), request_id), body)
 
 
-def failure(service: ServiceDescription, error: AwsError, *, request_id: str) -> Answer:
+def failure(error: AwsError, context: ErrorContext) -> Answer:
     """`error` on the wire."""
     body = json.dumps({"__type": error.code, "message": error.message, **error.fields}).encode()
-    return Answer(error.status, _headers(service, request_id) | {"x-amzn-errortype": error.code}, body)
+    headers = _headers(context.json_version, context.request_id) | {"x-amzn-errortype": error.code}
+    return Answer(error.status, headers, body)
 
 
-def _headers(service: ServiceDescription, request_id: str) -> dict[str, str]:
-    version = service.model.metadata.get("jsonVersion", "1.1")
-    return {"Content-Type": f"application/x-amz-json-{version}", "x-amzn-RequestId": request_id}
+def _headers(json_version: str, request_id: str) -> dict[str, str]:
+    return {"Content-Type": f"application/x-amz-json-{json_version}", "x-amzn-RequestId": request_id}

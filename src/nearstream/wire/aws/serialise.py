@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -14,6 +15,10 @@ from botocore.model import Shape
 from nearstream.core.errors import Invalid
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.service import Value
+
+_WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
+_REAL: Final = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?|Infinity)|NaN")
+_NUMBERS: Final = {"integer": _WHOLE, "long": _WHOLE, "float": _REAL, "double": _REAL}
 
 
 def decode(body: bytes) -> Value:
@@ -73,6 +78,31 @@ def from_json(shape: Shape, value: Value) -> Value:
     if kind == "map":
         return {key: from_json(shape.value, item) for key, item in value.items()}
     return _SCALARS[kind](value) if kind in _SCALARS else value
+
+
+def from_text(shape: Shape, text: str) -> Value:
+    """A value from a header, a path, a query or XML. Raises AwsError SerializationException, and Invalid."""
+    kind = shape.type_name
+    if kind in _NUMBERS:
+        if not _NUMBERS[kind].fullmatch(text):
+            raise AwsError(
+                "SerializationException", f"STRING_VALUE cannot be converted to {kind.capitalize()}"
+            )
+        return int(text) if kind in ("integer", "long") else float(text)
+    if kind == "boolean":
+        return text.lower() == "true"
+    if kind == "blob":
+        return _blob(text)
+    return parse_timestamp(text) if kind == "timestamp" else text
+
+
+def to_text(shape: Shape, value: Value, *, timestamps: str) -> str:
+    """A value for a header or XML; `timestamps` is the format of those whose shape does not say it."""
+    if shape.type_name == "timestamp":
+        return str(timestamp(shape, value, timestamps))
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def parse_timestamp(value: float | str) -> float:

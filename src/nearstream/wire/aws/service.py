@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 from botocore.loaders import Loader
-from botocore.model import OperationModel, ServiceModel
+from botocore.model import OperationModel, ServiceModel, Shape
 
+from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
 
 Document = dict[str, Any]
@@ -29,56 +30,115 @@ class Route:
     pattern: re.Pattern[str]
 
 
+class UnknownOperation(AwsError):
+    """An operation that is not served; `operation` is its name, or its method and path."""
+
+    def __init__(self, operation: str, message: str, status: int = 400) -> None:
+        super().__init__("UnknownOperationException", message, status)
+        self.operation = operation
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request of an operation: its name and its input, checked against its shape."""
+
+    operation: str
+    document: Document
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceDescription:
-    """A service: its model, every operation it has at AWS, and the routes of those we answer."""
+    """A service: its model with the operations that are served, and the routes of all that it has at AWS.
+
+    `refused` says, of operations that are not served, why not; `statuses` are those of its modelled errors.
+    """
 
     name: str
     model: ServiceModel
+    signing_name: str
+    protocols: tuple[str, ...]
     target_prefix: str
     all_operations: frozenset[str]
     routes: tuple[Route, ...]
+    statuses: Mapping[str, int]
+    refused: Mapping[str, str]
 
     def operation(self, name: str) -> OperationModel:
-        """Raises AwsError UnknownOperationException, saying so when it is one that only AWS answers."""
+        """Raises UnknownOperation, which says why the operation is not served."""
         if name in self.model.operation_names:
             return self.model.operation_model(name)
         why = "which only AWS answers" if name in self.all_operations else "which does not exist"
-        raise AwsError("UnknownOperationException", f"This is {self.name} without '{name[:200]}', {why}", 400)
+        reason = self.refused.get(name)
+        raise UnknownOperation(
+            name[:200],
+            f"{self.name} is served here without '{name[:200]}', {why}" + (f": {reason}" if reason else "."),
+        )
+
+    def takes(self, request: RawRequest) -> bool:
+        """Whether the service has the request's target, or its path where it names no target."""
+        prefix, _, _ = request.header("x-amz-target").rpartition(".")
+        if prefix or self.target_prefix:
+            return prefix == self.target_prefix
+        return any(
+            route.method == request.method and route.pattern.fullmatch(request.path) for route in self.routes
+        )
 
     def match(self, method: str, path: str) -> tuple[str, dict[str, str]]:
-        """The operation at a raw path, and its labels percent-decoded. Raises AwsError."""
+        """The operation at a raw path, and its labels percent-decoded. Raises UnknownOperation."""
         for route in self.routes:
             if route.method == method and (found := route.pattern.fullmatch(path)):
+                self.operation(route.operation)
                 return route.operation, {name: unquote(value) for name, value in found.groupdict().items()}
-        raise AwsError("UnknownOperationException", f"{self.name} has nothing at {method} {path[:200]}", 404)
+        where = f"{method} {path[:200]}"
+        raise UnknownOperation(where, f"{self.name} has nothing at {where}", 404)
 
 
-def load(name: str, operations: Collection[str] | None = None) -> ServiceDescription:
+def load(
+    name: str, operations: Collection[str] | None = None, refused: Mapping[str, str] | None = None
+) -> ServiceDescription:
     """Read `name` from botocore's data. With `operations`, shapes that no other needs are let go.
 
     Reads and parses a file: 10 ms for most services, 100 ms for sagemaker, so call it once and off the loop.
     """
-    return describe(name, Loader().load_service_model(name, "service-2"), operations)
+    return describe(name, Loader().load_service_model(name, "service-2"), operations, refused)
 
 
 def describe(
-    name: str, document: Mapping[str, Any], operations: Collection[str] | None = None
+    name: str,
+    document: Mapping[str, Any],
+    operations: Collection[str] | None = None,
+    refused: Mapping[str, str] | None = None,
 ) -> ServiceDescription:
     """The description that a service model's `document` holds."""
     known = frozenset(document["operations"])
     wanted = known if operations is None else known & set(operations)
+    routes = _routes(document["operations"])
     document = dict(document)
     document["operations"] = {key: document["operations"][key] for key in sorted(wanted)}
     document["shapes"] = _reachable(document)
-    model = ServiceModel(document, name)
+    model, metadata = ServiceModel(document, name), document["metadata"]
     return ServiceDescription(
         name=name,
         model=model,
-        target_prefix=document["metadata"].get("targetPrefix", ""),
+        signing_name=metadata.get("signingName", metadata.get("endpointPrefix", name)),
+        protocols=tuple(metadata.get("protocols", [metadata["protocol"]])),
+        target_prefix=metadata.get("targetPrefix", ""),
         all_operations=known,
-        routes=_routes(document["operations"]),
+        routes=routes,
+        statuses={
+            **{shape.error_code: _status(shape) for shape in model.error_shapes},
+            **_STATUSES.get(name, {}),
+        },
+        refused=refused or {},
     )
+
+
+_STATUSES: Final[Mapping[str, Mapping[str, int]]] = {"sagemaker-runtime": {"ThrottlingException": 429}}
+"""What AWS answers where its model does not say."""
+
+
+def _status(error: Shape) -> int:
+    return int(error.metadata.get("error", {}).get("httpStatusCode", 400))
 
 
 def _reachable(document: Mapping[str, Any]) -> dict[str, Any]:

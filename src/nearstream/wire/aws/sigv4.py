@@ -44,11 +44,26 @@ class Verifier:
 
     def verify(self, request: RawRequest, *, now: float) -> Principal:
         """The caller. Raises AwsError; `now` is in seconds since the epoch."""
+        claimed = self.check(request, now=now)
+        body = request.body
+        return self.prove(claimed, request, None if body is None else canonical.sha256(body))
+
+    def check(self, request: RawRequest, *, now: float) -> Claim:
+        """Check key, scope and date, which the headers alone tell. Raises AwsError."""
         claimed = claim.read(request)
-        credential = self._credential(claimed, now)
+        self._check_credential(claimed, now)
         self._check_scope(claimed)
         _check_time(claimed, now)
-        payload_hash = _payload_hash(request, claimed)
+        return claimed
+
+    def prove(self, claimed: Claim, request: RawRequest, body_sha256: str | None) -> Principal:
+        """The caller of a request that `check` let pass. Raises AwsError.
+
+        `body_sha256` None: the body is not read yet, and x-amz-content-sha256 says what is signed.
+        """
+        credential = self._lookup(claimed.access_key)
+        if credential is None:
+            raise AwsError("UnrecognizedClientException", "The access key was removed meanwhile.", 403)
         canonical_request = canonical.request(
             request.method,
             canonical.path(request.path, service=claimed.service),
@@ -56,14 +71,14 @@ class Verifier:
                 request.query, leave_out="X-Amz-Signature" if claimed.expires_s is not None else ""
             ),
             [(name, claimed.headers[name]) for name in claimed.signed_headers],
-            payload_hash,
+            _payload_hash(claimed, body_sha256),
         )
         self._check_signature(claimed, credential, canonical_request)
         return Principal(
             credential.access_key, credential.account, credential.arn, claimed.region, claimed.service
         )
 
-    def _credential(self, claimed: Claim, now: float) -> Credential:
+    def _check_credential(self, claimed: Claim, now: float) -> None:
         credential = self._lookup(claimed.access_key)
         if credential is None or not _same(credential.session_token or "", claimed.session_token or ""):
             raise AwsError(
@@ -73,7 +88,6 @@ class Verifier:
             raise AwsError(
                 "ExpiredTokenException", "The security token included in the request is expired", 403
             )
-        return credential
 
     def _check_scope(self, claimed: Claim) -> None:
         problems = []
@@ -144,24 +158,23 @@ def _format_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _payload_hash(request: RawRequest, claimed: Claim) -> str:
-    """What stands for the body in the canonical request; a hash that the client sent must be the body's."""
+def _payload_hash(claimed: Claim, body_sha256: str | None) -> str:
+    """The canonical request's hash of the body; a hash that the client sent must be the body's."""
     declared = claimed.headers.get("x-amz-content-sha256")
     if declared is None and claimed.expires_s is not None and claimed.service == "s3":
         return canonical.UNSIGNED_PAYLOAD
-    if request.body is None:
+    if body_sha256 is None:
         if declared is None:
             raise _invalid("A streamed body needs the header 'x-amz-content-sha256'.")
         return declared
     if declared is not None and not _SHA256.fullmatch(declared):
         return declared  # UNSIGNED-PAYLOAD and the STREAMING- kinds: signed as the words they are
-    actual = canonical.sha256(request.body)
-    if declared is not None and not _same(actual, declared):
+    if declared is not None and not _same(body_sha256, declared):
         if claimed.service == "s3":
             message = "The provided 'x-amz-content-sha256' header does not match what was computed."
             raise AwsError("XAmzContentSHA256Mismatch", message, 400)
         raise _invalid(_MISMATCH)
-    return actual
+    return body_sha256
 
 
 def _same(expected: str, given: str) -> bool:

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from nearstream.core.errors import Invalid
+from nearstream.core.invocations import Invocation
 from nearstream.wire.aws import invocation, restjson, service
+from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
-from nearstream.wire.aws.invocation import Invocation, answer_headers, parse, replica_headers, stream_headers
+from nearstream.wire.aws.invocation import answer_headers, parse, replica_headers, stream_headers
 
 RUNTIME = service.load("sagemaker-runtime")
 MEMBERS = {
@@ -55,7 +57,9 @@ def test_the_hand_reader_and_the_model_agree(endpoint, action, headers):
     path = f"/endpoints/{endpoint}/{action}"
 
     def by_model():
-        _, document = restjson.parse(RUNTIME, "POST", (path, ""), CIMultiDict(headers), b"{}")
+        document = restjson.parse(
+            RUNTIME, RawRequest("POST", path, "", tuple(headers.items()), b"{}")
+        ).document
         document.pop("Body")
         return Invocation(
             streaming=action != "invocations", **{MEMBERS[name]: value for name, value in document.items()}

@@ -1,46 +1,12 @@
-"""ARNs, image URIs and the tables of errors."""
+"""ARNs and the tables of errors."""
 
 import pytest
 
 from nearstream.core import errors as domain
-from nearstream.wire.aws import errors, image
-from nearstream.wire.aws.arn import Account
-from nearstream.wire.aws.image import Image
-
-ECR = "763104351884.dkr.ecr.us-east-1.amazonaws.com/"
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        (
-            ECR + "huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu-py39-cu118-ubuntu20.04",
-            Image("tgi", "0.9.3"),
-        ),
-        (
-            ECR + "huggingface-pytorch-tgi-inference:2.7.0-tgi3.3.6-gpu-py311-cu124-ubuntu22.04",
-            Image("tgi", "3.3.6"),
-        ),
-        (ECR + "huggingface-pytorch-tgi-inference:latest", Image("tgi", "")),
-        (ECR + "djl-inference:0.23.0-deepspeed0.9.5-cu118", Image("lmi", "0.23.0")),
-        (ECR + "djl-inference:0.25.0-deepspeed0.11.0-cu118", Image("lmi", "0.25.0")),
-        (ECR + "djl-inference:0.38.0-lmi29.0.0-cu130", Image("lmi", "0.38.0")),
-        (ECR + "djl-inference:latest", Image("lmi", "")),
-        (
-            "1.dkr.ecr.cn-north-1.amazonaws.com.cn/djl-inference:0.27.0-neuronx-sdk2.18.1",
-            Image("lmi", "0.27.0"),
-        ),
-        ("ghcr.io/huggingface/text-generation-inference:3.3.6", Image("tgi", "3.3.6")),
-        ("deepjavalibrary/djl-serving:0.36.0", Image("lmi", "0.36.0")),
-        (ECR + "djl-inference:0.23.0-deepspeed0.9.5-cu118@sha256:" + "0" * 64, Image("lmi", "0.23.0")),
-        ("localhost:5000/djl-inference", Image("lmi", "")),
-        (ECR + "my-djl-inference:0.23.0-deepspeed0.9.5-cu118", Image("own")),
-        (ECR + "pytorch-inference:2.0", Image("own")),
-        ("", Image("own")),
-    ],
-)
-def test_an_image_says_which_server_it_holds(uri, expected):
-    assert image.parse(uri) == expected
+from nearstream.core.accounts import Account
+from nearstream.services.runtime import service as runtime
+from nearstream.services.sagemaker import service as sagemaker
+from nearstream.wire.aws import errors, service
 
 
 @pytest.mark.parametrize(
@@ -54,23 +20,30 @@ def test_an_arn_holds_its_partition_and_a_name_in_lower_case(region, partition):
     )
 
 
-@pytest.mark.parametrize("table", [errors.SAGEMAKER, errors.SAGEMAKER_RUNTIME], ids=["control", "runtime"])
+@pytest.mark.parametrize("table", [sagemaker.ERRORS, runtime.SERVICE.errors], ids=["control", "runtime"])
 def test_every_domain_error_has_a_code(table):
-    kinds = [
-        kind for kind in vars(domain).values() if isinstance(kind, type) and kind is not domain.Unsupported
-    ]
+    kinds = [kind for kind in vars(domain).values() if isinstance(kind, type)]
     for kind in kinds:
         if issubclass(kind, domain.NearstreamError):
-            assert errors.translate(kind("said"), table).message == "said"
+            arguments = ("said", "more") if kind in (domain.Unsupported, domain.ServiceError) else ("said",)
+            assert errors.translate(kind(*arguments), table, {}).code
 
 
-def test_the_nearest_kind_of_error_decides():
-    failure = errors.translate(domain.EngineDied("gone"), errors.SAGEMAKER_RUNTIME)
-    assert (failure.code, failure.status) == ("ModelError", 424)
-    unsupported = errors.translate(domain.Unsupported("top_k", "scripted"), errors.SAGEMAKER_RUNTIME)
-    assert (unsupported.code, unsupported.status) == ("ValidationError", 400)
+def test_the_nearest_kind_of_error_decides_and_the_model_gives_the_status():
+    statuses = service.load("sagemaker-runtime").statuses
+
+    def told(error):
+        translated = errors.translate(error, runtime.SERVICE.errors, statuses)
+        return translated.code, translated.status
+
+    assert told(domain.EngineDied("gone")) == ("ModelError", 424)
+    assert told(domain.Unsupported("top_k", "scripted")) == ("ValidationError", 400)
+    assert told(domain.Overloaded("full")) == ("ThrottlingException", 429)
+    assert told(domain.NotReady("soon")) == ("ServiceUnavailable", 503)
+    assert told(domain.NearstreamError("odd")) == ("InternalFailure", 500)
+    assert told(domain.ServiceError("ModelNotReadyException", "wait")) == ("ModelNotReadyException", 429)
 
 
 def test_an_error_in_awss_words_stays_as_it_is():
     error = errors.AwsError("ModelError", "m", 424)
-    assert errors.translate(error, errors.SAGEMAKER) is error
+    assert errors.translate(error, sagemaker.ERRORS, {}) is error

@@ -13,7 +13,9 @@ from multidict import CIMultiDict
 
 from nearstream.core.errors import Invalid
 from nearstream.wire.aws import jsonrpc, restjson, serialise, service
-from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.claim import RawRequest
+from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.service import Call
 
 SAGEMAKER = service.load("sagemaker", ["CreateModel", "DescribeModel", "ListEndpoints", "DeleteModel"])
 LAMBDA = service.load("lambda", ["Invoke", "ListFunctions", "GetFunction", "TagResource", "UntagResource"])
@@ -84,19 +86,23 @@ def sent(description, protocol, operation, **members):
 def read_json(description, operation, **members):
     request = sent(description, "json", operation, **members)
     assert jsonrpc.operation_name(description, request["headers"]["X-Amz-Target"]) == operation
-    return jsonrpc.parse(description, operation, request["body"])
+    return jsonrpc.parse_body(description, operation, request["body"])
 
 
 def read_rest(description, operation, **members):
     request = sent(description, "rest-json", operation, **members)
     body = request["body"]
-    return restjson.parse(
+    call = restjson.parse(
         description,
-        request["method"],
-        (request["url_path"].partition("?")[0], urlencode(request["query_string"], doseq=True)),
-        CIMultiDict(request["headers"]),
-        body if isinstance(body, bytes) else body.encode(),
+        RawRequest(
+            request["method"],
+            request["url_path"].partition("?")[0],
+            urlencode(request["query_string"], doseq=True),
+            tuple(request["headers"].items()),
+            body if isinstance(body, bytes) else body.encode(),
+        ),
     )
+    return call.operation, call.document
 
 
 def parsed_back(description, protocol, operation, answer):
@@ -162,19 +168,19 @@ def test_an_unknown_target_is_an_unknown_operation(target):
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b'{"ModelName": "\\ud800"', b"[" * 5000])
 def test_a_body_that_is_no_json_object_cannot_be_read(body):
     with pytest.raises(AwsError) as caught:
-        jsonrpc.parse(SAGEMAKER, "DeleteModel", body)
+        jsonrpc.parse_body(SAGEMAKER, "DeleteModel", body)
     assert (caught.value.code, caught.value.status) == ("SerializationException", 400)
 
 
 def test_an_empty_body_is_an_empty_input():
-    assert jsonrpc.parse(SAGEMAKER, "ListEndpoints", b"") == {}
+    assert jsonrpc.parse_body(SAGEMAKER, "ListEndpoints", b"") == {}
 
 
 def test_errors_are_read_back_by_both_protocols():
     error = AwsError("ModelError", "it broke", 424, {"OriginalStatusCode": 500})
     for protocol, answer in (
-        ("json", jsonrpc.failure(SAGEMAKER, error, request_id="r")),
-        ("rest-json", restjson.failure(error, request_id="r")),
+        ("json", jsonrpc.failure(error, ErrorContext("r"))),
+        ("rest-json", restjson.failure(error, ErrorContext("r"))),
     ):
         response = {"status_code": 424, "headers": CIMultiDict(answer.headers), "body": answer.body}
         parsed = parsers.create_parser(protocol).parse(response, None)
@@ -237,7 +243,7 @@ def test_every_place_and_type_of_a_rest_request_is_read():
         "Meta": {"k": "v"},
         "Body": body | {"At": AT.timestamp()},
     }
-    assert restjson.parse(WHOLE, "GET", ("/", ""), {}, b"") == ("Ping", {})
+    assert restjson.parse(WHOLE, RawRequest("GET", "/", "", (), b"")) == Call("Ping", {})
 
 
 def test_every_place_and_type_of_a_rest_answer_is_read_back():
@@ -257,13 +263,13 @@ def test_every_place_and_type_of_a_rest_answer_is_read_back():
 @pytest.mark.parametrize("body", [b'{"at": {}}', b'{"Sizes": [true]}', b'{"ByName": {"a": "b"}}', b"[]"])
 def test_members_are_held_to_their_types_under_their_wire_names(body):
     with pytest.raises(AwsError) as caught:
-        restjson.parse(WHOLE, "PUT", ("/v1/a/at/b", ""), {}, body)
+        restjson.parse(WHOLE, RawRequest("PUT", "/v1/a/at/b", "", (), body))
     assert caught.value.code == "SerializationException"
 
 
 def test_a_blob_that_is_no_base64_is_refused():
     with pytest.raises(Invalid, match="base64"):
-        restjson.parse(WHOLE, "PUT", ("/v1/a/at/b", ""), {}, b'{"Bytes": "!"}')
+        restjson.parse(WHOLE, RawRequest("PUT", "/v1/a/at/b", "", (), b'{"Bytes": "!"}'))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +283,7 @@ def test_a_blob_that_is_no_base64_is_refused():
 )
 def test_a_rest_request_that_cannot_be_read_is_refused(method, target, body, kind):
     with pytest.raises(kind):
-        restjson.parse(LAMBDA, method, target, {}, body)
+        restjson.parse(LAMBDA, RawRequest(method, *target, (), body))
 
 
 def test_a_rest_answer_is_read_back():

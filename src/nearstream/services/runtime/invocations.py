@@ -1,42 +1,17 @@
-"""The SageMaker runtime: what may be invoked, and what a caller is told when model or endpoint fails."""
+"""What may be invoked, and the error that a caller gets when the model or its endpoint fails."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from nearstream.core.accounts import Account
 from nearstream.core.endpoints import Endpoint, EndpointStatus
-from nearstream.core.errors import Invalid, Missing
-from nearstream.wire.aws.arn import Account
-from nearstream.wire.aws.errors import AwsError
-from nearstream.wire.aws.invocation import (
-    Invocation,
-    answer_headers,
-    closed_session,
-    opened_session,
-    parse,
-    replica_headers,
-    stream_headers,
-)
-from nearstream.wire.framing import eventstream
+from nearstream.core.errors import Invalid, Missing, ServiceError
+from nearstream.core.invocations import Invocation, StreamFailure
 
-__all__ = [
-    "MAX_BODY_BYTES",
-    "Invocation",
-    "Site",
-    "answer_headers",
-    "check_body",
-    "closed_session",
-    "opened_session",
-    "parse",
-    "replica_headers",
-    "stream_broken",
-    "stream_headers",
-    "stream_timed_out",
-]
-
-MAX_BODY_BYTES: Final = 25 * 1024 * 1024
 PRIMARY: Final = "primary"
+MAX_CUSTOM_ATTRIBUTES: Final = 1024
 _LONGEST_ORIGINAL: Final = 2048
 _SERVING: Final = frozenset(
     {
@@ -50,18 +25,8 @@ _SERVING: Final = frozenset(
 _CLIENT_ERRORS: Final = range(400, 500)
 
 
-def check_body(size_bytes: int) -> None:
-    """Raise AwsError ValidationError (413) for a body that is too large."""
-    if size_bytes > MAX_BODY_BYTES:
-        message = (
-            f"1 validation error detected: Value of {size_bytes} bytes at 'body' failed to satisfy"
-            f" constraint: Member must have length less than or equal to {MAX_BODY_BYTES}"
-        )
-        raise AwsError("ValidationError", message, 413)
-
-
 @dataclass(frozen=True, slots=True)
-class Site:
+class Runtime:
     """The runtime of one account in one region."""
 
     account: Account
@@ -74,15 +39,8 @@ class Site:
             raise Missing(not_found)
         if endpoint.status not in _SERVING:
             raise Missing(f"{not_found} It is {endpoint.status}, not InService.{_advice(endpoint)}")
-        if invocation.target_model is not None:
-            raise Invalid(
-                f"Endpoint {name} is not a multi-model endpoint and does not support target model header."
-            )
-        if invocation.target_container is not None:
-            raise Invalid(
-                f"Endpoint {name} is not a multi-container endpoint with direct invocation"
-                " and does not support target container hostname header."
-            )
+        if reason := _unsupported(invocation):
+            raise Invalid(reason)
         if invocation.inference_component is not None:
             component = invocation.inference_component
             raise Missing(f"Inference Component {component} of account {self.account.id} not found.")
@@ -96,13 +54,22 @@ class Site:
                 f" {self.account.id}: it has {', '.join(names)}."
             )
 
+    def check_custom_attributes(self, invocation: Invocation, attributes: str | None) -> None:
+        """Raise ServiceError ModelError for CustomAttributes of a container that no client may be sent."""
+        if attributes is None or (len(attributes) <= MAX_CUSTOM_ATTRIBUTES and attributes.isascii()):
+            return
+        what = f"{len(attributes)} characters" if attributes.isascii() else "characters that are not US-ASCII"
+        message = f"The container answered with CustomAttributes of {what}"
+        wanted = f"at most {MAX_CUSTOM_ATTRIBUTES} visible US-ASCII characters are allowed"
+        raise self._model_error(invocation, 200, f"{message}; {wanted}.", PRIMARY)
+
     def model_failed(
         self, invocation: Invocation, status: int, body: bytes, *, container: str = PRIMARY
-    ) -> AwsError:
+    ) -> ServiceError:
         """ModelError for a container that answered with an error `status`."""
         return self._model_error(invocation, status, body.decode(errors="replace"), container)
 
-    def timed_out(self, invocation: Invocation, *, container: str = PRIMARY) -> AwsError:
+    def timed_out(self, invocation: Invocation, *, container: str = PRIMARY) -> ServiceError:
         """ModelError for a container that did not answer in time."""
         message = (
             f"Your invocation timed out while waiting for a response from container {container}. Review the"
@@ -110,12 +77,14 @@ class Site:
         )
         return self._model_error(invocation, 0, message, container)
 
-    def broke(self, invocation: Invocation, *, container: str = PRIMARY) -> AwsError:
+    def broke(self, invocation: Invocation, *, container: str = PRIMARY) -> ServiceError:
         """ModelError for a container that went away before it answered."""
         message = f"The connection to container {container} was closed before it answered."
         return self._model_error(invocation, 0, message, container)
 
-    def _model_error(self, invocation: Invocation, status: int, original: str, container: str) -> AwsError:
+    def _model_error(
+        self, invocation: Invocation, status: int, original: str, container: str
+    ) -> ServiceError:
         side = "client" if status in _CLIENT_ERRORS else "server"
         original = original[:_LONGEST_ORIGINAL]
         message = (
@@ -127,7 +96,25 @@ class Site:
             "OriginalMessage": original,
             "LogStreamArn": self.account.log_stream_arn(invocation.endpoint),
         }
-        return AwsError("ModelError", message, 424, fields)
+        return ServiceError("ModelError", message, fields)
+
+
+def _unsupported(invocation: Invocation) -> str | None:
+    """Why the call cannot be honoured, or None."""
+    name = invocation.endpoint
+    if invocation.explanations is not None:
+        return (
+            f"EnableExplanations was given, and endpoint {name} has no explainer: Clarify explanations are"
+            " not supported here; leave it out."
+        )
+    if invocation.target_model is not None:
+        return f"Endpoint {name} is not a multi-model endpoint and does not support target model header."
+    if invocation.target_container is not None:
+        return (
+            f"Endpoint {name} is not a multi-container endpoint with direct invocation"
+            " and does not support target container hostname header."
+        )
+    return None
 
 
 def _advice(endpoint: Endpoint) -> str:
@@ -136,13 +123,13 @@ def _advice(endpoint: Endpoint) -> str:
     return " Wait until it is." if endpoint.status == EndpointStatus.CREATING else ""
 
 
-def stream_timed_out(*, container: str = PRIMARY) -> bytes:
-    """The frame that ends a stream whose time is over."""
+def stream_timed_out(*, container: str = PRIMARY) -> StreamFailure:
+    """What ends a stream whose time is over."""
     message = f"Your model {container} did not complete sending the inference response in the allotted time."
-    return eventstream.exception("ModelStreamError", message, "ModelInvocationTimeExceeded")
+    return StreamFailure("ModelStreamError", message, "ModelInvocationTimeExceeded")
 
 
-def stream_broken(*, container: str = PRIMARY) -> bytes:
-    """The frame that ends a stream whose container went away."""
+def stream_broken(*, container: str = PRIMARY) -> StreamFailure:
+    """What ends a stream whose container went away."""
     message = f"Your model {container} closed the connection before it completed the inference response."
-    return eventstream.exception("ModelStreamError", message, "StreamBroken")
+    return StreamFailure("ModelStreamError", message, "StreamBroken")

@@ -1,0 +1,1 @@
+"""The SageMaker runtime: invocations of endpoints."""

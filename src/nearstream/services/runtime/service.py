@@ -1,0 +1,32 @@
+"""The SageMaker runtime as the front door serves it: its operations are relayed to replicas."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nearstream.core.errors import (
+    Conflict,
+    GenerationFailed,
+    Invalid,
+    Missing,
+    NearstreamError,
+    NotReady,
+    Overloaded,
+)
+from nearstream.services.service import Service
+
+SERVICE: Final = Service(
+    name="sagemaker-runtime",
+    operations={},
+    errors={
+        Invalid: "ValidationError",
+        Missing: "ValidationError",
+        Conflict: "ValidationError",
+        Overloaded: "ThrottlingException",
+        NotReady: "ServiceUnavailable",
+        GenerationFailed: "ModelError",
+        NearstreamError: "InternalFailure",
+    },
+    relayed=frozenset({"InvokeEndpoint", "InvokeEndpointWithResponseStream"}),
+)
+"""boto3 tries a 5xx or ThrottlingException three times: only for what a retry can help."""

@@ -1,0 +1,46 @@
+"""An AWS service as data: its name in botocore's models, its operations, its error codes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from nearstream.core.errors import NearstreamError
+
+T = TypeVar("T")
+
+Output = Mapping[str, Any]
+"""An operation's output, keyed by the members of its shape; None is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One operation: the type that its input is read to, and what is done with it.
+
+    `handle` raises domain errors, or ServiceError where the API names the error.
+    """
+
+    input: type[T]
+    handle: Callable[[T], Awaitable[Output]]
+
+    async def __call__(self, document: Mapping[str, Any]) -> Output:
+        """`document`: an input that was checked against the operation's shape."""
+        return await self.handle(msgspec.convert(document, type=self.input))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the front door needs to serve an AWS service; all else is in botocore's model of that name.
+
+    `relayed` are operations whose bodies the front door hands to a replica by itself. `refused` says, of
+    operations that are not served, why not.
+    """
+
+    name: str
+    operations: Mapping[str, Operation[Any]]
+    errors: Mapping[type[NearstreamError], str]
+    relayed: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
