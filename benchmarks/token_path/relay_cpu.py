@@ -24,13 +24,14 @@ import psutil
 import uvloop
 from aiohttp import web
 
+from nearstream.core.accounts import Account
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream import Upstreams
-from nearstream.services import runtime
-from nearstream.wire.aws.arn import Account
+from nearstream.services.runtime.invocations import Runtime
+from nearstream.wire.aws import invocation
 
 STREAMS = 8
 CHUNKS = 400
@@ -117,11 +118,11 @@ async def serve_relay(path: str, port: int) -> None:
     """The front door's relay, without signatures."""
     async with Upstreams() as upstreams:
         pool = cast("Pool", _OneReplica(path))
-        relay = Relay(pool, upstreams, runtime.Site(Account("1" * 12, "us-east-1")))
+        relay = Relay(pool, upstreams, Runtime(Account("1" * 12, "us-east-1")))
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             body = await request.read()
-            call = runtime.parse(request.method, request.raw_path, request.headers)
+            call = invocation.parse(request.method, request.raw_path, request.headers)
             return await relay.stream(call, body, {}, request)
 
         async with listening(handle, host="127.0.0.1", port=port):

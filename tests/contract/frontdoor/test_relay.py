@@ -222,7 +222,11 @@ async def test_a_body_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Pa
 
     async with stand(tmp_path, talk) as made:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(made.url.rsplit(":", 1)[1]))
-        writer.write(b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+        writer.write(
+            b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n"
+            b"Authorization: AWS4-HMAC-SHA256 Credential=AKIATEST/20260101/us-east-1/sagemaker/aws4_request, "
+            b"SignedHeaders=host, Signature=0\r\n\r\n"
+        )
         answer = await reader.readuntil(b"}")
         writer.close()
     assert b" 413 " in answer.splitlines()[0] and b"ValidationError" in answer
