@@ -5,7 +5,7 @@ BIN := .venv/bin
 # As pip does: the certificates that this machine trusts, a company's proxy among them.
 export UV_SYSTEM_CERTS ?= true
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fix bench model lock clean
+.PHONY: help up down test check fix docs bench model lock clean
 
 help:  ## what can be done here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -20,14 +20,18 @@ test: .venv/.dev  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.dev  ## lint, formatting, strict types, layers
-	@$(BIN)/ruff check src tests benchmarks training examples
-	@$(BIN)/ruff format --check src tests benchmarks training examples
+	@$(BIN)/ruff check src tests benchmarks training examples docs
+	@$(BIN)/ruff format --check src tests benchmarks training examples docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
 fix: .venv/.dev  ## let the tools mend what they can
-	@$(BIN)/ruff check --fix src tests benchmarks training examples
-	@$(BIN)/ruff format src tests benchmarks training examples
+	@$(BIN)/ruff check --fix src tests benchmarks training examples docs
+	@$(BIN)/ruff format src tests benchmarks training examples docs
+
+docs: .venv-docs/.built  ## build the documentation into .docs-site; a broken link or anchor is an error
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build -q
+	@echo "Open .docs-site/index.html, or: python3 -m http.server -d .docs-site"
 
 BENCH ?= token_path
 bench: .venv/.dev  ## measure: BENCH=token_path, http_server (beside transformers) or crowd; prints and records
@@ -60,11 +64,13 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	        --upgrade $$client -o $${client%.in}.lock || exit 1; done
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate training/requirements.in -o training/requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --upgrade docs/site/requirements.in -o docs/site/requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate benchmarks/http_server/requirements.in -o benchmarks/http_server/requirements.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-bench .venv-clients .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-clients .venv-docs .docs-site .mypy_cache .ruff_cache .hypothesis
 
 # The environment: uv from its lock, then the locked packages, then this project in place.
 .venv/.uv: requirements-bootstrap.lock
@@ -85,3 +91,8 @@ clean:  ## remove the environment and caches
 	@$(BIN)/uv pip install -q --require-hashes -r requirements-dev.lock
 	@$(BIN)/uv pip install -q --no-deps -e .
 	@touch $@ .venv/.runtime
+
+.venv-docs/.built: .venv/.uv docs/site/requirements.lock
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@$(BIN)/uv pip install -q --python .venv-docs/bin/python --require-hashes -r docs/site/requirements.lock
+	@touch $@
