@@ -10,9 +10,9 @@ import pytest
 from nearstream.core.errors import EngineDied, Overloaded
 from nearstream.core.generation import Delta, Finish, Token
 from nearstream.core.ports import Encoder, Identity
-from nearstream.wire.dialects.completions import requests as openai
+from nearstream.wire.dialects.hf import completions as openai
+from nearstream.wire.dialects.hf.terms import Terms, tgi_release
 from nearstream.wire.dialects.port import ParsedBody
-from nearstream.wire.dialects.terms import Terms, tgi_release
 from nearstream.wire.dialects.tgi import generate as tgi
 
 FOLDER = Path(__file__).parent / "answers"

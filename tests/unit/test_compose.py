@@ -9,7 +9,7 @@ from nearstream.compose.site import read_image, verifier
 from nearstream.config.container import ContainerSettings
 from nearstream.core.errors import Unusable
 from nearstream.home.keys import Credentials
-from nearstream.wire.dialects.terms import Release, tgi_release
+from nearstream.wire.dialects.hf.terms import Release, tgi_release
 
 TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu"
 LMI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.23.0-deepspeed0.9.5-cu118"

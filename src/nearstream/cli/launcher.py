@@ -19,7 +19,7 @@ from nearstream.core.errors import Missing, NearstreamError, Unusable
 from nearstream.home.paths import Home
 from nearstream.models.convert import WeightFormat
 from nearstream.telemetry import logs
-from nearstream.wire.dialects.terms import LATEST
+from nearstream.wire.dialects.hf.terms import LATEST
 
 _log = structlog.get_logger(__name__)
 _EXIT_FAILED = 1

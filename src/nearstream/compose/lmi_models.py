@@ -45,9 +45,10 @@ from nearstream.replica.settings import ServerSettings
 from nearstream.telemetry.djl import DjlMetrics
 from nearstream.text.template import ChatTemplate, load_template
 from nearstream.text.tokenizer import SpecialTokens, load_tokenizer
+from nearstream.wire.dialects.hf.terms import Release, Terms
+from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.dialects.lmi import generate as lmi
 from nearstream.wire.dialects.lmi.terms import Format, LmiRelease, LmiTerms
-from nearstream.wire.dialects.terms import Limits, Release, Terms
 
 log = structlog.get_logger()
 # How many texts one body may hold.

@@ -23,7 +23,8 @@ from nearstream.replica.adapters import Adapters
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
 from nearstream.telemetry.spans import Trace, untraced
-from nearstream.wire.dialects.terms import LATEST, Limits, Release, Terms, tgi_release
+from nearstream.wire.dialects.hf.terms import LATEST, Release, Terms, tgi_release
+from nearstream.wire.dialects.limits import Limits
 
 # For a model that does not say how much it was trained for.
 DEFAULT_CONTEXT_TOKENS = 4096

@@ -17,7 +17,7 @@ from nearstream.core.generation import EngineRequest, Step
 from nearstream.core.ports import AdapterHost, Engine
 from nearstream.replica.middleware import json_body
 from nearstream.wire.dialects.adapter_bodies import MOST_NAME, NAME, Adapter, AdapterBody, AdapterList
-from nearstream.wire.dialects.parameters import decode
+from nearstream.wire.dialects.json_bodies import decode
 
 Prepare = Callable[[str], Awaitable[Path]]
 """From a source to the file that an engine loads, which is removed when it is no longer needed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nearstream.wire.dialects.terms import Terms
+from nearstream.wire.dialects.hf.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from tests.contract.replica.builtin import serving_builtin
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 from tests.support.waiting import until
 
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 ANSWER = "hello 😀 world"
 CLIENTS = {

@@ -31,9 +31,10 @@ from nearstream.replica.settings import ServerSettings
 from nearstream.telemetry.djl import DjlMetrics
 from nearstream.text.template import load_template
 from nearstream.text.tokenizer import load_tokenizer
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.dialects.lmi import generate as lmi
 from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
-from nearstream.wire.dialects.terms import Limits, Terms
 
 
 @dataclass

@@ -16,7 +16,8 @@ from tests.contract.replica.scripted import Server, Witness, ids_of, serving, se
 
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.openapi.document import document
-from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
+from nearstream.wire.dialects.hf.terms import Terms, tgi_release
+from nearstream.wire.dialects.limits import Limits
 
 HERE = Path(__file__).parent
 LIMITS = Limits(max_input_tokens=64, max_total_tokens=128)

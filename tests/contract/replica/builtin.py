@@ -11,7 +11,8 @@ from nearstream.engines.openvino.settings import EngineSettings
 from nearstream.models.builtin import builtin_path
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 TERMS = Terms(limits=Limits(max_input_tokens=1024, max_total_tokens=2048))
 

@@ -16,7 +16,8 @@ from nearstream.engines.scripted import ScriptedEngine
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
 from nearstream.text.tokenizer import load_tokenizer
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 LOGPROB = -0.5
 Asked = tuple[list[int], Sampling, int]

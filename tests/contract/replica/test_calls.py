@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 
-from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
+from nearstream.wire.dialects.hf.terms import Terms, tgi_release
+from nearstream.wire.dialects.limits import Limits
 
 LIMITS = Limits(max_input_tokens=64, max_total_tokens=128)
 TOTAL = (

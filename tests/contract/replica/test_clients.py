@@ -12,7 +12,8 @@ from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import ValidationError
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 ANSWER = "hello 😀 world"
 ASK = [{"role": "user", "content": "Say hello"}]

@@ -12,7 +12,8 @@ from tests.contract.replica.scripted import Server, Witness, ids_of, serving, se
 from tests.contract.replica.test_stream import reading_nothing
 from tests.support.waiting import until
 
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 ASK = {"inputs": "hi"}
 TGI_NAMES = {

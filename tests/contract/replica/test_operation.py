@@ -11,7 +11,8 @@ from tests.contract.replica.scripted import Server, Witness, ids_of, serving, se
 from tests.contract.replica.test_metrics import failures, scraped
 from tests.support.waiting import until
 
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 ASK = {"inputs": "hi"}
 ABORTED = "Request failed during generation: the request was aborted"

@@ -25,7 +25,8 @@ from nearstream.models.builtin import builtin_path
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 SMALL = {"lm_head": (256, 4)}
 LIMITS = Limits(max_input_tokens=64, max_total_tokens=128)

@@ -16,7 +16,8 @@ from tests.contract.replica.scripted import Server, Witness, ids_of, serving, se
 from tests.support.waiting import until
 
 from nearstream.replica.writer import ResponseWriter
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.framing import sse
 
 

@@ -11,7 +11,8 @@ import pytest
 from huggingface_hub import AsyncInferenceClient
 from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
 
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 ASK = [{"role": "user", "content": "What is the weather in Köln?"}]
 PARAMETERS = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearstream.core.errors import Invalid
-from nearstream.wire.dialects.completions import requests as openai
 from nearstream.wire.dialects.completions.bodies import ChatBody, ChatTurn, CompletionBody
-from nearstream.wire.dialects.parameters import Parameters
-from nearstream.wire.dialects.terms import Terms
+from nearstream.wire.dialects.hf import completions as openai
+from nearstream.wire.dialects.hf.parameters import Parameters
+from nearstream.wire.dialects.hf.terms import Terms
 from nearstream.wire.dialects.tgi import generate as tgi
 
 TERMS = Terms()

@@ -20,12 +20,13 @@ from nearstream.core.errors import (
 )
 from nearstream.core.generation import Delta, Finish, Grammar, TextPrompt, Token
 from nearstream.core.ports import Identity
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.dialects.lmi import generate as lmi
 from nearstream.wire.dialects.lmi.bodies import LmiParameters
 from nearstream.wire.dialects.lmi.chat import ParsedLmiCompletion
 from nearstream.wire.dialects.lmi.generate import LmiCall
 from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
-from nearstream.wire.dialects.terms import Limits, Terms
 
 TERMS = LmiTerms(lmi_release("0.25.0"))
 

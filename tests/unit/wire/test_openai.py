@@ -17,8 +17,8 @@ from nearstream.core.errors import (
 )
 from nearstream.core.generation import ChatPrompt, GenerationRequest, Message, TextPrompt
 from nearstream.core.ports import GenerationCall
-from nearstream.wire.dialects.completions import requests as openai
-from nearstream.wire.dialects.terms import Terms, tgi_release
+from nearstream.wire.dialects.hf import completions as openai
+from nearstream.wire.dialects.hf.terms import Terms, tgi_release
 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"a": {}}}}}]
 HELLO = [{"role": "user", "content": "hi"}]

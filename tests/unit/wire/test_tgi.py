@@ -22,7 +22,8 @@ from nearstream.core.errors import (
 )
 from nearstream.core.generation import Grammar
 from nearstream.core.ports import Settled
-from nearstream.wire.dialects.terms import Limits, Terms, tgi_release
+from nearstream.wire.dialects.hf.terms import Terms, tgi_release
+from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.dialects.tgi import generate as tgi
 
 TERMS = Terms()

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.web_request import FileField
 
 from nearstream.core.errors import Malformed
-from nearstream.wire.dialects.parameters import decode
+from nearstream.wire.dialects.json_bodies import decode
 
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 DATA = "data"

@@ -16,11 +16,12 @@ from nearstream.replica.prompts import prompt_text
 from nearstream.replica.responses import ServerContext, error_response, respond
 from nearstream.replica.tgi.info import info, templated, tokens
 from nearstream.replica.tgi.openapi.document import pages as documents
-from nearstream.wire.dialects.completions import requests as openai
-from nearstream.wire.dialects.parameters import GenerateBody, decode
+from nearstream.wire.dialects.hf import completions as openai
+from nearstream.wire.dialects.hf.errors import TgiErrors
+from nearstream.wire.dialects.hf.parameters import GenerateBody
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.json_bodies import decode
 from nearstream.wire.dialects.port import ParsedBody
-from nearstream.wire.dialects.refusals import TgiErrors
-from nearstream.wire.dialects.terms import Terms
 from nearstream.wire.dialects.tgi import generate as tgi
 from nearstream.wire.dialects.tgi.plain_text import PlainTextBody, PlainTextErrors
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from nearstream.core.errors import NearstreamError
+from nearstream.core.errors import NearstreamError, Unsupported
 from nearstream.core.ports import GenerationCall
 
 
@@ -38,3 +39,10 @@ class ErrorDialect(Protocol):
     def plain(self, status: int, reason: str) -> ErrorResponse:
         """A failure that is HTTP's alone: no such path, a body too large."""
         ...
+
+
+def renamed(error: NearstreamError, names: Mapping[str, str]) -> NearstreamError:
+    """An option that the engine lacks, by the name under which the caller asked for it."""
+    if isinstance(error, Unsupported) and error.option in names:
+        return Unsupported(names[error.option], error.engine, error.hint)
+    return error

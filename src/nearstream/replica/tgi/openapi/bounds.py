@@ -1,10 +1,10 @@
-"""The rules on numbers and lists as JSON schema says them; `wire.dialects.rules` is what holds."""
+"""The rules on numbers and lists as JSON schema says them; `wire.dialects.hf.rules` is what holds."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nearstream.wire.dialects.terms import Limits
+from nearstream.wire.dialects.limits import Limits
 
 Schemas = dict[str, dict[str, Any]]
 Bounds = dict[str, object]

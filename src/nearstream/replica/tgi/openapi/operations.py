@@ -10,8 +10,8 @@ from typing import Any
 from nearstream.wire.dialects import adapter_bodies as adapters
 from nearstream.wire.dialects.completions import shapes as openai
 from nearstream.wire.dialects.completions.bodies import ChatBody, CompletionBody
-from nearstream.wire.dialects.parameters import GenerateBody
-from nearstream.wire.dialects.terms import Terms
+from nearstream.wire.dialects.hf.parameters import GenerateBody
+from nearstream.wire.dialects.hf.terms import Terms
 from nearstream.wire.dialects.tgi import shapes
 
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"

@@ -8,7 +8,7 @@ import msgspec
 
 from nearstream.core.errors import Invalid, Misshapen, Unsupported
 from nearstream.core.generation import Message, Role
-from nearstream.wire.dialects.parameters import Count, Seed
+from nearstream.wire.dialects.json_bodies import Count, Seed
 
 BIAS_BOUND = 100.0
 _ROLES: dict[str, Role] = {

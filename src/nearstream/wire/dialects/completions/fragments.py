@@ -1,23 +1,17 @@
-"""What the streamed and the whole answers of OpenAI's completions are put together from."""
+"""The parts that streamed and whole completions are put together from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from nearstream.core.errors import NearstreamError
-from nearstream.core.generation import Finish, FinishReason, Token
+from nearstream.core.generation import Finish, Token
 from nearstream.core.ports import Identity
-from nearstream.wire.dialects.refusals import error_message
 from nearstream.wire.framing import sse
 
 encode = msgspec.json.Encoder().encode
-# TGI's words on this route: "stop" for the model's own end, "stop_sequence" for a stop string.
-REASONS: Mapping[FinishReason, bytes] = {"length": b'"length"', "eos": b'"stop"', "stop": b'"stop_sequence"'}
-# OpenAI's own.
-OPENAI_REASONS: Mapping[FinishReason, bytes] = {**REASONS, "stop": b'"stop"'}
 CALLED = b'"tool_calls"'
 DONE = sse.frame(b"[DONE]")
 
@@ -34,30 +28,31 @@ class Form:
     logprobs: bool = False
     top_tokens: bool = False
     tools: bool = False
-    reasons: Mapping[FinishReason, bytes] = field(default_factory=lambda: REASONS)
     echoes: tuple[str, ...] = ()
     """The prompt of each choice, where its text is to include it."""
+    stops: tuple[str, ...] = ()
+    """The stop strings that were asked for."""
 
 
 class Usage:
-    """Which choices have ended, and how many tokens they took."""
+    """Counts the choices that have ended, and their tokens."""
 
     def __init__(self, form: Form) -> None:
-        self._left = form.choices
+        self._unfinished = form.choices
         self._per_prompt = form.per_prompt
         self._prompt_tokens = 0
         self._generated_tokens = 0
 
     def ended(self, index: int, finish: Finish) -> bool:
-        """Count a choice in; whether it was the last one."""
-        self._left -= 1
+        """Count a choice; whether it was the last one."""
+        self._unfinished -= 1
         self._generated_tokens += finish.generated_tokens
         if index % self._per_prompt == 0:
             self._prompt_tokens += finish.prompt_tokens
-        return not self._left
+        return not self._unfinished
 
     @property
-    def usage(self) -> bytes:
+    def document(self) -> bytes:
         prompt, generated = self._prompt_tokens, self._generated_tokens
         counts = b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}'
         return counts % (prompt, generated, prompt + generated)
@@ -74,20 +69,14 @@ def opening(kind: str, identity: Identity) -> bytes:
     )
 
 
-def error_events(error: NearstreamError) -> bytes:
-    """How a stream ends that fails. TGI says 422 here whatever the error is."""
-    message = {"error": {"message": error_message(error), "http_status_code": 422}}
-    return sse.frame(encode(message)) + DONE
-
-
 def call_id(identity: Identity, index: int) -> bytes:
     """No two calls of one conversation have the same."""
     return encode(f"call_{identity.id}" + (f"_{index}" if index else ""))
 
 
-def chat_logprobs(tokens: Sequence[Token], form: Form) -> bytes:
+def chat_logprobs(tokens: Sequence[Token], form: Form, *, with_bytes: bool) -> bytes:
     """`top_logprobs` beside each token."""
-    return b'{"content":[%b]}' % b",".join([_logprob(token, form) for token in tokens])
+    return b'{"content":[%b]}' % b",".join([_logprob(token, form, with_bytes=with_bytes) for token in tokens])
 
 
 def text_logprobs(tokens: Sequence[Token], form: Form, offset: int) -> bytes:
@@ -107,8 +96,10 @@ def text_logprobs(tokens: Sequence[Token], form: Form, offset: int) -> bytes:
     )
 
 
-def _logprob(token: Token, form: Form) -> bytes:
+def _logprob(token: Token, form: Form, *, with_bytes: bool) -> bytes:
     plain = b'"token":%b,"logprob":%b' % (encode(token.text), _number(token.logprob))
+    if with_bytes:
+        plain += b',"bytes":%b' % encode(list(token.text.encode()))
     return b'{%b,"top_logprobs":[%b]}' % (plain, b"{%b}" % plain if form.top_tokens else b"")
 
 

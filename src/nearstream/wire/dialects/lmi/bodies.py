@@ -10,8 +10,8 @@ import msgspec
 from nearstream.core.errors import Invalid, Unsupported
 from nearstream.core.generation import Grammar, Sampling
 from nearstream.wire.dialects.grammars import grammar
+from nearstream.wire.dialects.json_bodies import Count, Seed, Signed
 from nearstream.wire.dialects.lmi.terms import Formatter, LmiTerms
-from nearstream.wire.dialects.parameters import Count, Seed, Signed
 
 DEFAULT_MAX_NEW_TOKENS = 30
 OFF_TOP_K = (-1, 0)

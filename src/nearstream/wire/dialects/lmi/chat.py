@@ -6,21 +6,23 @@ DJL Serving sends its chunks as JSON lines; OpenAI's clients read server-sent ev
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nearstream.core.errors import NearstreamError
-from nearstream.core.generation import Delta, Finish, GenerationRequest, Token
+from nearstream.core.generation import Delta, GenerationRequest, Token
 from nearstream.core.ports import Encoder, Identity, Payload, Settled
-from nearstream.wire.dialects import refusals
-from nearstream.wire.dialects.completions import requests as openai
-from nearstream.wire.dialects.completions.fragments import DONE, OPENAI_REASONS, Form, Usage
-from nearstream.wire.dialects.completions.requests import CompletionCall, ParsedCompletion
+from nearstream.wire.dialects.completions.fragments import DONE, Form, Usage
+from nearstream.wire.dialects.completions.requests import CompletionCall
+from nearstream.wire.dialects.completions.style import OPENAI_REASONS
+from nearstream.wire.dialects.hf import completions
+from nearstream.wire.dialects.hf.completions import ParsedCompletion
 from nearstream.wire.dialects.lmi.errors import FAILED, LmiErrors
 from nearstream.wire.dialects.lmi.fragments import NO_TOKEN, encode, number, reason, spoken
 from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind
 from nearstream.wire.dialects.lmi.terms import LmiRelease, LmiTerms
-from nearstream.wire.dialects.port import ErrorResponse
+from nearstream.wire.dialects.port import ErrorResponse, renamed
+from nearstream.wire.dialects.whole import Completed, WholeEncoder
 from nearstream.wire.framing import sse
 
 JSON_LINES = "application/jsonlines"
@@ -28,32 +30,32 @@ JSON_LINES = "application/jsonlines"
 
 def read_chat(body: bytes, terms: LmiTerms) -> ParsedLmiCompletion:
     """Raises Malformed or Misshapen."""
-    return ParsedLmiCompletion(openai.read_chat(body, terms.tgi), terms)
+    return ParsedLmiCompletion(completions.read_chat(body, terms.tgi), terms)
 
 
 def read_completion(body: bytes, terms: LmiTerms) -> ParsedLmiCompletion:
     """Raises Malformed or Misshapen."""
-    return ParsedLmiCompletion(openai.read_completion(body, terms.tgi), terms)
+    return ParsedLmiCompletion(completions.read_completion(body, terms.tgi), terms)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedLmiCompletion:
     """One of OpenAI's bodies as it came to an LMI container, before its rules are checked."""
 
-    told: ParsedCompletion
+    completion: ParsedCompletion
     terms: LmiTerms
 
     def call(self) -> LmiCompletionCall:
-        return LmiCompletionCall(self.told.call(), self._kind(), self.terms.release)
+        return LmiCompletionCall(self.completion.call(), self._kind(), self.terms.release)
 
     def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
-        named = refusals.renamed(error, self.told.names)
+        named = renamed(error, self.completion.names)
         return LmiErrors(self.terms.release, self.terms.model).error(named)
 
     def _kind(self) -> Kind:
         form = self.terms.form
-        if not self.told.stream:
+        if not self.completion.stream:
             return "chat_whole"
         if self.terms.release.by_body:
             return "chat_lines" if form.chat_as_lines else "chat_events"
@@ -64,13 +66,13 @@ class ParsedLmiCompletion:
 class LmiCompletionCall:
     """One conversation or completion that keeps the rules."""
 
-    told: CompletionCall
+    completion: CompletionCall
     kind: Kind
     release: LmiRelease
 
     @property
     def requests(self) -> tuple[GenerationRequest, ...]:
-        return self.told.requests
+        return self.completion.requests
 
     @property
     def stream(self) -> bool:
@@ -78,32 +80,35 @@ class LmiCompletionCall:
 
     @property
     def content_type(self) -> str:
-        return JSON_LINES if self.kind == "chat_lines" else self.told.content_type
+        return JSON_LINES if self.kind == "chat_lines" else self.completion.content_type
 
     @property
     def keepalive(self) -> bytes:
         return b""
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
-        return self.told.settle(request, prompt_tokens=prompt_tokens)
+        return self.completion.settle(request, prompt_tokens=prompt_tokens)
 
     def encoder(self, identity: Identity) -> Encoder:
-        if not self.release.by_body and not self.told.form.tools:
-            return chat_encoder(self.kind, self.told.form, identity, self.release)
-        form = replace(self.told.form, reasons=OPENAI_REASONS)
-        told = replace(self.told, form=form).encoder(identity)
-        return LinesEncoder(told) if self.kind == "chat_lines" else told
+        if not self.release.by_body and not self.completion.form.tools:
+            return chat_encoder(self.kind, self.completion.form, identity, self.release)
+        style = replace(self.completion.style, reasons=OPENAI_REASONS)
+        encoder = replace(self.completion, style=style).encoder(identity)
+        return LinesEncoder(encoder) if self.kind == "chat_lines" else encoder
 
 
 def chat_encoder(kind: Kind, form: Form, identity: Identity, release: LmiRelease) -> Encoder:
     """Chat objects as 0.27 to 0.34 made them."""
     if kind == "chat_whole":
-        return ChatWholeEncoder(form, identity, release)
+        document = ChatDocument(form, identity, release)
+        return WholeEncoder(
+            form.choices, document.written, lambda error: LmiErrors(release).error(error).body
+        )
     return ChatPieceEncoder(form, identity, release, events=kind == "chat_events")
 
 
 class LinesEncoder:
-    """What another encoder says in events, said in JSON lines."""
+    """The events of another encoder as JSON lines."""
 
     def __init__(self, told: Encoder) -> None:
         self._told = told
@@ -158,41 +163,30 @@ class ChatPieceEncoder:
         ) % (self._head, index, encode(spoken(token)), role, logprobs, ended, failed, self._tail)
 
 
-class ChatWholeEncoder:
-    """Says nothing until every choice is complete."""
+@dataclass(frozen=True, slots=True)
+class ChatDocument:
+    """The object of a whole chat."""
 
-    def __init__(self, form: Form, identity: Identity, release: LmiRelease) -> None:
-        self._form = form
-        self._release = release
-        self._opening = _opening("chat.completion", identity)
-        self._tokens: list[list[Token]] = [[] for _ in range(form.choices)]
-        self._reasons = [b""] * form.choices
-        self._usage = Usage(form)
+    form: Form
+    identity: Identity
+    release: LmiRelease
 
-    def feed(self, delta: Delta) -> bytes:
-        index, finish = delta.index, delta.finish
-        self._tokens[index] += delta.tokens
-        if finish is None or not self._ended(index, finish):
-            return b""
-        choices = b", ".join([self._choice(index) for index in range(self._form.choices)])
-        return b'%b, "choices": [%b], "usage": %b}\n' % (self._opening, choices, _usage(self._usage))
+    def written(self, answers: Sequence[Completed]) -> bytes:
+        usage = Usage(self.form)
+        for index, answer in enumerate(answers):
+            usage.ended(index, answer.finish)
+        opening = _opening("chat.completion", self.identity)
+        choices = b", ".join([self._choice(index, answer) for index, answer in enumerate(answers)])
+        return b'%b, "choices": [%b], "usage": %b}\n' % (opening, choices, _usage(usage))
 
-    def fail(self, error: NearstreamError) -> bytes:
-        return LmiErrors(self._release).error(error).body
-
-    def _ended(self, index: int, finish: Finish) -> bool:
-        self._reasons[index] = reason(finish, self._release)
-        return self._usage.ended(index, finish)
-
-    def _choice(self, index: int) -> bytes:
-        tokens = self._tokens[index]
+    def _choice(self, index: int, answer: Completed) -> bytes:
         logprobs = b"null"
-        if self._form.logprobs:
-            logprobs = b'{"content": [%b]}' % b", ".join([_logprob(token) for token in tokens])
+        if self.form.logprobs:
+            logprobs = b'{"content": [%b]}' % b", ".join([_logprob(token) for token in answer.tokens])
         return (
             b'{"index": %d, "message": {"role": "assistant", "content": %b}, "logprobs": %b, '
             b'"finish_reason": %b}'
-        ) % (index, encode("".join([spoken(token) for token in tokens])), logprobs, self._reasons[index])
+        ) % (index, encode(answer.text), logprobs, reason(answer.finish, self.release))
 
 
 def _opening(kind: str, identity: Identity) -> bytes:
@@ -205,7 +199,7 @@ def _opening(kind: str, identity: Identity) -> bytes:
 
 
 def _usage(usage: Usage) -> bytes:
-    return json.dumps(json.loads(usage.usage)).encode()
+    return json.dumps(json.loads(usage.document)).encode()
 
 
 def _logprob(token: Token) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Finish, Token
@@ -16,6 +18,7 @@ from nearstream.wire.dialects.lmi.fragments import (
     whole_details,
     written,
 )
+from nearstream.wire.dialects.whole import Completed, WholeEncoder
 from nearstream.wire.framing import sse
 
 
@@ -84,32 +87,21 @@ class LineEncoder:
         return encode("".join(self._texts[index]))
 
 
-class WholeEncoder:
-    """Says nothing until every input is answered. `array`: one answer comes in an array too."""
+def whole_encoder(shape: Shape, *, array: bool) -> WholeEncoder:
+    """One body with the answer to every input, in an `array` or alone."""
+    return WholeEncoder(
+        len(shape.inputs), partial(_document, shape, array=array), lambda error: failure(error, shape.release)
+    )
 
-    def __init__(self, shape: Shape, *, array: bool) -> None:
-        self._shape = shape
-        self._array = array or len(shape.inputs) > 1
-        self._tokens: list[list[Token]] = [[] for _ in shape.inputs]
-        self._finishes: list[Finish | None] = [None for _ in shape.inputs]
 
-    def feed(self, delta: Delta) -> bytes:
-        self._tokens[delta.index] += delta.tokens
-        self._finishes[delta.index] = delta.finish
-        made = [finish for finish in self._finishes if finish is not None]
-        if len(made) < len(self._finishes):
-            return b""
-        answers = b", ".join([self._answer(index, finish) for index, finish in enumerate(made)])
-        end = b"" if self._shape.release.generation == 1 else b"\n"
-        return (b"[%b]" % answers if self._array else answers) + end
+def _document(shape: Shape, answers: Sequence[Completed], *, array: bool) -> bytes:
+    body = b", ".join([_answer(shape, index, answer) for index, answer in enumerate(answers)])
+    end = b"" if shape.release.generation == 1 else b"\n"
+    return (b"[%b]" % body if array else body) + end
 
-    def fail(self, error: NearstreamError) -> bytes:
-        return failure(error, self._shape.release)
 
-    def _answer(self, index: int, finish: Finish) -> bytes:
-        tokens, shape = self._tokens[index], self._shape
-        text = shape.beginnings()[index] + "".join([spoken(token) for token in tokens])
-        details = b""
-        if shape.details:
-            details = b', "details": %b' % whole_details(finish, tokens, shape, index)
-        return b'{"generated_text": %b%b}' % (encode(text), details)
+def _answer(shape: Shape, index: int, answer: Completed) -> bytes:
+    details = b""
+    if shape.details:
+        details = b', "details": %b' % whole_details(answer.finish, answer.tokens, shape, index)
+    return b'{"generated_text": %b%b}' % (encode(shape.beginnings()[index] + answer.text), details)

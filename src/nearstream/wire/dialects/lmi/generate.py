@@ -12,19 +12,18 @@ import msgspec
 from nearstream.core.errors import BatchTooLarge, Invalid, Misshapen, NearstreamError
 from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
-from nearstream.wire.dialects import refusals
 from nearstream.wire.dialects.completions.fragments import Form
+from nearstream.wire.dialects.json_bodies import decode
 from nearstream.wire.dialects.lmi import bodies as lmi_bodies
 from nearstream.wire.dialects.lmi.bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
 from nearstream.wire.dialects.lmi.chat import JSON_LINES, chat_encoder, read_chat, read_completion
-from nearstream.wire.dialects.lmi.encoders import LineEncoder, WholeEncoder
+from nearstream.wire.dialects.lmi.encoders import LineEncoder, whole_encoder
 from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.fragments import Shape
 from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind, chosen
 from nearstream.wire.dialects.lmi.pieces import OutputsEncoder, PieceEncoder
 from nearstream.wire.dialects.lmi.terms import LmiTerms
-from nearstream.wire.dialects.parameters import decode
-from nearstream.wire.dialects.port import ErrorResponse, ParsedBody
+from nearstream.wire.dialects.port import ErrorResponse, ParsedBody, renamed
 from nearstream.wire.framing import sse
 
 _CONTENT_TYPES: dict[Kind, str] = {
@@ -92,7 +91,7 @@ class ParsedLmiGenerate:
 
     def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
-        named = refusals.renamed(error, _NAMES)
+        named = renamed(error, _NAMES)
         return LmiErrors(self.terms.release, self.terms.model).error(named)
 
     def _inputs(self) -> tuple[str, ...]:
@@ -168,4 +167,5 @@ class LmiCall:
         if self.kind.startswith("chat"):
             form = Form(chat=True, choices=len(self.requests))
             return chat_encoder(self.kind, form, identity, self.terms.release)
-        return WholeEncoder(self.shape, array=self.kind == "array" or self.shape.tgi)
+        array = self.kind == "array" or self.shape.tgi or len(self.shape.inputs) > 1
+        return whole_encoder(self.shape, array=array)

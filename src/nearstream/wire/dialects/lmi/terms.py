@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nearstream.core.errors import Unusable
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 LATEST = "0.36.0"
 Generation = Literal[1, 2, 3]

@@ -5,14 +5,16 @@ Keys come in TGI's order. An event is put together from prepared fragments: it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Finish, Token
-from nearstream.wire.dialects.refusals import TgiErrors
-from nearstream.wire.dialects.terms import Release
+from nearstream.wire.dialects.hf.errors import TgiErrors
+from nearstream.wire.dialects.hf.terms import Release
+from nearstream.wire.dialects.whole import Completed, WholeEncoder
 from nearstream.wire.framing import sse
 
 _json = msgspec.json.Encoder().encode
@@ -83,60 +85,45 @@ class EventEncoder:
         return b"{%b%b}" % (_counts(finish), length if self._shape.release.event_input_length else b"")
 
 
-class WholeEncoder:
-    """Says nothing until the answer is complete; of several sequences the most probable one is the answer."""
+def whole_encoder(shape: Shape, sequences: int = 1) -> WholeEncoder:
+    """One object; of several sequences the most probable one is the answer."""
+    return WholeEncoder(sequences, WholeDocument(shape).written, lambda error: TgiErrors().error(error).body)
 
-    def __init__(self, shape: Shape, sequences: int = 1) -> None:
-        self._shape = shape
-        self._sequences = [Sequence() for _ in range(sequences)]
 
-    def feed(self, delta: Delta) -> bytes:
-        sequence = self._sequences[delta.index]
-        sequence.tokens += delta.tokens
-        sequence.finish = delta.finish
-        if delta.finish is None or any(other.finish is None for other in self._sequences):
-            return b""
-        best = max(self._sequences, key=Sequence.mean_logprob)
-        details = b',"details":{%b}' % self._details(best) if self._shape.details else b""
+@dataclass(frozen=True, slots=True)
+class WholeDocument:
+    """The object of a whole answer, in an array where the route answers with one."""
+
+    shape: Shape
+
+    def written(self, sequences: Sequence[Completed]) -> bytes:
+        best = max(sequences, key=_mean_logprob)
+        details = b""
+        if self.shape.details:
+            others = [sequence for sequence in sequences if sequence is not best]
+            details = b',"details":{%b}' % self._details(best, others)
         body = b'{"generated_text":%b%b}' % (self._text(best), details)
-        return b"[%b]" % body if self._shape.as_array else body
+        return b"[%b]" % body if self.shape.as_array else body
 
-    def fail(self, error: NearstreamError) -> bytes:
-        return TgiErrors().error(error).body
+    def _text(self, sequence: Completed) -> bytes:
+        return _json(self.shape.begins_with + sequence.text)
 
-    def _text(self, sequence: Sequence) -> bytes:
-        return _json(self._shape.begins_with + sequence.text())
+    def _details(self, best: Completed, others: Sequence[Completed]) -> bytes:
+        listed = [b'{"generated_text":%b,%b}' % (self._text(other), self._listed(other)) for other in others]
+        details = self._listed(best)
+        return b'%b,"best_of_sequences":[%b]' % (details, b",".join(listed)) if listed else details
 
-    def _details(self, best: Sequence) -> bytes:
-        others = [
-            b'{"generated_text":%b,%b}' % (self._text(other), self._listed(other))
-            for other in self._sequences
-            if other is not best
-        ]
-        said = self._listed(best)
-        return b'%b,"best_of_sequences":[%b]' % (said, b",".join(others)) if others else said
-
-    def _listed(self, sequence: Sequence) -> bytes:
+    def _listed(self, sequence: Completed) -> bytes:
         tokens = [_token(token) for token in sequence.tokens]
         listed = b",".join(tokens)
         tops = b',"top_tokens":[%b]' % b",".join([b"[%b]" % token for token in tokens])
-        counts = _counts(sequence.finish) if sequence.finish else b""
-        return b'%b,"prefill":[],"tokens":[%b]%b' % (counts, listed, tops if self._shape.top_tokens else b"")
+        counts = _counts(sequence.finish)
+        return b'%b,"prefill":[],"tokens":[%b]%b' % (counts, listed, tops if self.shape.top_tokens else b"")
 
 
-@dataclass(slots=True)
-class Sequence:
-    """One of the answers among which the best is chosen, as far as it is made."""
-
-    tokens: list[Token] = field(default_factory=list)
-    finish: Finish | None = None
-
-    def text(self) -> str:
-        return "".join([token.text for token in self.tokens if not token.special])
-
-    def mean_logprob(self) -> float:
-        """TGI's measure of the best: long answers are not worse for being long."""
-        return sum([token.logprob or 0.0 for token in self.tokens]) / max(len(self.tokens), 1)
+def _mean_logprob(sequence: Completed) -> float:
+    """TGI's measure of the best: long answers are not worse for being long."""
+    return sum([token.logprob or 0.0 for token in sequence.tokens]) / max(len(sequence.tokens), 1)
 
 
 def error_event(error: NearstreamError, *, space: bool) -> bytes:

@@ -8,11 +8,12 @@ from enum import StrEnum
 from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
-from nearstream.wire.dialects import refusals, rules
-from nearstream.wire.dialects.parameters import GenerateBody, Parameters, decode
-from nearstream.wire.dialects.port import ErrorResponse
-from nearstream.wire.dialects.terms import Terms
-from nearstream.wire.dialects.tgi.encoders import EventEncoder, Shape, WholeEncoder, error_event
+from nearstream.wire.dialects.hf import errors, rules
+from nearstream.wire.dialects.hf.parameters import GenerateBody, Parameters
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.json_bodies import decode
+from nearstream.wire.dialects.port import ErrorResponse, renamed
+from nearstream.wire.dialects.tgi.encoders import EventEncoder, Shape, error_event, whole_encoder
 from nearstream.wire.framing import sse
 
 # What the engine calls otherwise.
@@ -71,9 +72,9 @@ class ParsedGenerate:
         return TgiCall(requests, asked, self.terms, self.stream, self._shape(asked), keepalive)
 
     def error(self, error: NearstreamError) -> ErrorResponse:
-        named = refusals.renamed(error, _NAMES)
-        if not self.stream or refusals.precedes_stream(named):
-            return refusals.TgiErrors().error(named)
+        named = renamed(error, _NAMES)
+        if not self.stream or errors.precedes_stream(named):
+            return errors.TgiErrors().error(named)
         event = error_event(named, space=self.terms.release.space_after_data)
         return ErrorResponse(200, event, sse.CONTENT_TYPE)
 
@@ -112,4 +113,4 @@ class TgiCall:
         return rules.settle(request, self.asked, self.terms, prompt_tokens=prompt_tokens)
 
     def encoder(self, identity: Identity) -> Encoder:
-        return EventEncoder(self.shape) if self.stream else WholeEncoder(self.shape, len(self.requests))
+        return EventEncoder(self.shape) if self.stream else whole_encoder(self.shape, len(self.requests))

@@ -1,7 +1,7 @@
-"""TGI's refusals of what it cannot read, to the letter: plain text, as its web framework words them.
+"""TGI's errors for bodies that it cannot read, to the letter: plain text, as its web framework writes them.
 
 axum 0.7: JsonRejection, BytesRejection; a path or a method that is not there is answered with nothing.
-Every other refusal is JSON, as in `refusals`.
+Every other error is JSON, as in `hf.errors`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from nearstream.core.errors import Malformed, NearstreamError
 from nearstream.core.ports import GenerationCall
-from nearstream.wire.dialects import refusals
+from nearstream.wire.dialects.hf import errors
 from nearstream.wire.dialects.port import ErrorResponse, ParsedBody
 
 TEXT = "text/plain; charset=utf-8"
@@ -23,10 +23,10 @@ class PlainTextErrors:
     """How a server says no that keeps to TGI's own form."""
 
     def error(self, error: NearstreamError) -> ErrorResponse:
-        said = refusals.TgiErrors().error(error)
+        said = errors.TgiErrors().error(error)
         if not isinstance(error, Malformed):
             return said
-        return ErrorResponse(said.status, refusals.error_message(error).encode(), TEXT)
+        return ErrorResponse(said.status, errors.error_message(error).encode(), TEXT)
 
     def plain(self, status: int, reason: str) -> ErrorResponse:
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

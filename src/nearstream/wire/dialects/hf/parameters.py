@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from nearstream.core.errors import Malformed, Misshapen
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
-Signed = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-Seed = Annotated[int, msgspec.Meta(ge=0)]
-"""Widths as TGI has them; a seed has 64 bits, which `rules` looks at."""
-Body = TypeVar("Body")
+from nearstream.wire.dialects.json_bodies import Count, Seed, Signed
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +39,3 @@ class GenerateBody(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str
     parameters: Parameters | None = None
     stream: bool = False
-
-
-def decode(body: bytes, shape: type[Body]) -> Body:
-    """Raises Malformed for what is not JSON, Misshapen for JSON that does not fit `shape`."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except msgspec.ValidationError as error:
-        raise Misshapen(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(str(error)) from error

@@ -1,4 +1,4 @@
-"""What a server grants its callers: the release it stands in for, its limits, its adapters."""
+"""What a TGI server tells its dialect: the release it serves as, its limits, its adapters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from nearstream.core.errors import Unusable
+from nearstream.wire.dialects.limits import Limits
 
 LATEST = "3.3.7"
 
@@ -35,27 +36,6 @@ class Release:
     """/invocations takes a conversation only where MESSAGES_API_ENABLED says so, not by the body's keys."""
     invocations_by_body: bool = True
     """/invocations looks at the body for `inputs`, `messages`, `prompt`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a request may ask for at most, under TGI's names."""
-
-    max_input_tokens: int = 4095
-    max_total_tokens: int = 4096
-    max_best_of: int = 2
-    max_stop_sequences: int = 4
-    max_top_n_tokens: int = 5
-    max_client_batch_size: int = 4
-    max_concurrent_requests: int = 128
-    payload_limit_bytes: int = 2_000_000
-
-    def __post_init__(self) -> None:
-        if self.max_input_tokens >= self.max_total_tokens:
-            raise Unusable(
-                f"`max_input_tokens`({self.max_input_tokens}) must be < "
-                f"`max_total_tokens`({self.max_total_tokens})"
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from nearstream.core.errors import (
@@ -19,7 +17,6 @@ from nearstream.core.errors import (
     Overloaded,
     TemplateFailed,
     ToolFailed,
-    Unsupported,
     Unusable,
     WrongMedia,
 )
@@ -64,13 +61,6 @@ def error_message(error: NearstreamError) -> str:
 def precedes_stream(error: NearstreamError) -> bool:
     """Whether an error is sent with a status even where a stream was asked for."""
     return isinstance(error, _BEFORE_THE_STREAM)
-
-
-def renamed(error: NearstreamError, names: Mapping[str, str]) -> NearstreamError:
-    """An option that the engine lacks, by the name under which the caller asked for it."""
-    if isinstance(error, Unsupported) and error.option in names:
-        return Unsupported(names[error.option], error.engine, error.hint)
-    return error
 
 
 def _row(error: NearstreamError) -> tuple[int, str, str]:

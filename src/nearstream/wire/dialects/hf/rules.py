@@ -9,8 +9,9 @@ from nearstream.core.errors import Invalid
 from nearstream.core.generation import GenerationRequest, Sampling
 from nearstream.core.ports import Settled
 from nearstream.wire.dialects.grammars import grammar
-from nearstream.wire.dialects.parameters import Parameters
-from nearstream.wire.dialects.terms import Limits, Terms
+from nearstream.wire.dialects.hf.parameters import Parameters
+from nearstream.wire.dialects.hf.terms import Terms
+from nearstream.wire.dialects.limits import Limits
 
 
 def check(asked: Parameters, limits: Limits, *, inputs: str) -> None:
