@@ -17,13 +17,24 @@ NearstreamError
 ├── Missing            a named thing does not exist
 ├── Conflict           a named thing exists already, or is busy
 ├── ServiceError       an error of an AWS operation that its API names
-└── Unusable           a model, a file, a folder or a port on this machine cannot be used
-    └── Unfit          what was deployed cannot run as it is, however often it is tried
+├── Unusable           a model, a file, a folder or a port on this machine cannot be used
+│   └── Unfit          what was deployed cannot run as it is, however often it is tried
+├── CallFailed         the service that a client called answered with an error
+│   └── StreamFailed   a streamed answer ended with an error, or was cut off; it has the text so far
+├── TimedOut           a time limit of a client's call passed; it names which
+└── Unreachable        nothing answers at the address that a client called
+
+`nearstream` exports all of them. `AwsError` (wire.aws.errors) is the one other NearstreamError: an error in
+AWS's words, which no client of this package sees. Exceptions that never leave their package are not here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
+
+Limit = Literal["connect", "first_byte", "between_tokens", "total"]
+"""The time limits of a client's call."""
 
 
 class NearstreamError(Exception):
@@ -114,3 +125,46 @@ class Unusable(NearstreamError):
 
 class Unfit(Unusable):
     """What was deployed cannot run as it is, however often it is tried: it has to be deployed anew."""
+
+
+class CallFailed(NearstreamError):
+    """The service that a client called answered with an error.
+
+    `code` is the service's own (`ModelError`, `ThrottlingException`, `validation`, or the HTTP status where
+    it names none), `message` its text, `status` the HTTP status.
+    """
+
+    def __init__(self, code: str, message: str, *, status: int | None = None) -> None:
+        super().__init__(f"{code}: {message}" if message else code)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class StreamFailed(CallFailed):
+    """A streamed answer ended with an error, or was cut off. `text` is what came before it."""
+
+    text: str = ""
+
+
+class TimedOut(NearstreamError):
+    """A time limit of a client's call passed: `limit` names which. `text` is what came before it."""
+
+    text: str = ""
+
+    def __init__(self, limit: Limit, limit_s: float) -> None:
+        super().__init__(f"{_LATE[limit]} within {limit_s:g} s (the time limit {limit}_s)")
+        self.limit = limit
+        self.limit_s = limit_s
+
+
+class Unreachable(NearstreamError):
+    """Nothing answers at the address that a client called."""
+
+
+_LATE: dict[Limit, str] = {
+    "connect": "no connection was made",
+    "first_byte": "no byte of the answer came",
+    "between_tokens": "nothing more of the answer came",
+    "total": "the answer was not complete",
+}

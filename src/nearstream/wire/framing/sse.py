@@ -6,14 +6,14 @@ specification allows, cut anywhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from nearstream.wire.framing.lines import LineDecoder
 
 CONTENT_TYPE = "text/event-stream"
 COMMENT = b":\n\n"
 """What every reader skips."""
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +44,24 @@ def split(payload: bytes) -> Iterator[bytes]:
 
 
 class Decoder:
-    """Feed it bytes as they arrive; it gives the events that they complete."""
+    """Feed it bytes as they arrive; it gives the events that they complete. Raises Invalid for a line without
+    end.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._lines = LineDecoder(lone_returns=True)
         self._data: list[bytes] = []
         self._event = ""
 
     def feed(self, data: bytes) -> list[Event]:
-        buffer = self._rest + data
-        events, start = [], 0
-        for end in _LINE_END.finditer(buffer):
-            if end.end() == len(buffer) and end.group() == b"\r":
-                break  # its line feed may come with the next bytes
-            if event := self._line(buffer[start : end.start()]):
-                events.append(event)
-            start = end.end()
-        self._rest = buffer[start:]
-        return events
+        return self._events(self._lines.feed(data))
 
     def flush(self) -> list[Event]:
         """At the end of the stream: the last event, if its blank line never came."""
-        return self.feed(b"\n\n")
+        return self._events([*self._lines.flush(), b""])
+
+    def _events(self, lines: list[bytes]) -> list[Event]:
+        return [event for line in lines if (event := self._line(line))]
 
     def _line(self, line: bytes) -> Event | None:
         if not line:
