@@ -27,6 +27,7 @@ from nearstream.core.errors import (
     NearstreamError,
     NotReady,
     Overloaded,
+    ServiceError,
     StreamFailed,
     TemplateFailed,
     TimedOut,
@@ -40,21 +41,23 @@ from nearstream.core.errors import (
 
 if TYPE_CHECKING:
     from nearstream.client.async_client import AsyncClient
-    from nearstream.client.calls import Response
+    from nearstream.client.calls import AsyncByteStream, Response
     from nearstream.client.limits import Retries, TimeLimits
     from nearstream.client.lines import AsyncLineIterator, LineIterator
     from nearstream.client.signing import Credentials
-    from nearstream.client.sync_client import Client
+    from nearstream.client.sync_client import ByteStream, Client
     from nearstream.client.targets import ModelServer, SageMakerEndpoint
     from nearstream.client.text_stream import AsyncTextStream, TextStream
     from nearstream.client.token_events import Usage
     from nearstream.client.tokens import aiter_tokens, iter_tokens
 
 __all__ = [
+    "AsyncByteStream",
     "AsyncClient",
     "AsyncLineIterator",
     "AsyncTextStream",
     "BatchTooLarge",
+    "ByteStream",
     "CallFailed",
     "Client",
     "Conflict",
@@ -74,6 +77,7 @@ __all__ = [
     "Response",
     "Retries",
     "SageMakerEndpoint",
+    "ServiceError",
     "StreamFailed",
     "TemplateFailed",
     "TextStream",
@@ -92,9 +96,11 @@ __all__ = [
 
 # Imported when they are first used: `import nearstream` takes no time.
 _MODULES = {
+    "AsyncByteStream": "nearstream.client.calls",
     "AsyncClient": "nearstream.client.async_client",
     "AsyncLineIterator": "nearstream.client.lines",
     "AsyncTextStream": "nearstream.client.text_stream",
+    "ByteStream": "nearstream.client.sync_client",
     "Client": "nearstream.client.sync_client",
     "Credentials": "nearstream.client.signing",
     "LineIterator": "nearstream.client.lines",

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nearstream.cli.connection import connect
-from nearstream.cli.invoke import MaxNewTokens, conversation, measure, show
+from nearstream.cli.connection import connect_endpoint
+from nearstream.cli.invoke import MaxNewTokens, measure, show
 from nearstream.cli.options import HomeOption, site
-from nearstream.client.sagemaker import CallFailed
+from nearstream.core.errors import CallFailed
 from nearstream.home.paths import Home
 
 PROMPT = "you> "
@@ -30,17 +30,17 @@ def chat(
 
 
 async def _talk(place: Home, endpoint: str, system: str | None, max_new_tokens: int) -> None:
-    turns: list[tuple[str, str]] = [("system", system)] if system else []
-    async with connect(place) as client:
-        while said := await asyncio.to_thread(_read):
-            turns.append(("user", said))
+    turns = [{"role": "system", "content": system}] if system else []
+    async with connect_endpoint(place, endpoint) as client:
+        while line := await asyncio.to_thread(_read):
+            turns.append({"role": "user", "content": line})
             try:
-                measured = await measure(client, endpoint, conversation(turns, max_new_tokens), show=show)
+                measured = await measure(client.chat(turns, max_new_tokens=max_new_tokens), show=show)
             except CallFailed as error:
                 print(f"nearstream: {error}", file=sys.stderr)
                 turns.pop()
                 continue
-            turns.append(("assistant", measured.text))
+            turns.append({"role": "assistant", "content": measured.text})
             print()
             if sys.stderr.isatty():
                 print(f"\033[2m{measured}\033[0m", file=sys.stderr)

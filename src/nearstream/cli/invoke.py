@@ -6,18 +6,15 @@ import asyncio
 import json as jsonlib
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
-from nearstream.cli.connection import connect
+from nearstream.cli.connection import connect_endpoint
 from nearstream.cli.options import EndpointArgument, HomeOption, JsonOption, site
-from nearstream.client.answers import pieces
-from nearstream.client.sagemaker import SageMakerClient
+from nearstream.client.text_stream import AsyncTextStream
 
 MaxNewTokens = Annotated[int, Parameter(help="Most tokens to generate.")]
 
@@ -49,11 +46,9 @@ def invoke(
     text = sys.stdin.read() if prompt == "-" else prompt
 
     async def run() -> Measured:
-        async with connect(place) as client:
-            body = (
-                conversation([("user", text)], max_new_tokens) if chat else completion(text, max_new_tokens)
-            )
-            return await measure(client, endpoint, body, show=_silent if json else show)
+        async with connect_endpoint(place, endpoint) as client:
+            ask = client.chat if chat else client.stream
+            return await measure(ask(text, max_new_tokens=max_new_tokens), show=_silent if json else show)
 
     measured = asyncio.run(run())
     if json:
@@ -62,32 +57,19 @@ def invoke(
         print(f"\n\n{measured}", file=sys.stderr)
 
 
-def conversation(turns: Sequence[tuple[str, str]], max_new_tokens: int) -> dict[str, object]:
-    """The body of a streamed chat call: (role, content) of each turn."""
-    messages = [{"role": role, "content": content} for role, content in turns]
-    return {"messages": messages, "max_tokens": max_new_tokens, "stream": True}
-
-
-def completion(text: str, max_new_tokens: int) -> dict[str, object]:
-    """The body of a streamed call that continues a text."""
-    return {"inputs": text, "parameters": {"max_new_tokens": max_new_tokens}, "stream": True}
-
-
-async def measure(
-    client: SageMakerClient, endpoint: str, body: dict[str, object], *, show: Callable[[str], None]
-) -> Measured:
-    """Stream one answer, showing each piece as it comes. Raises CallFailed."""
-    texts: list[str] = []
-    started = first = time.perf_counter()
-    async with aclosing(pieces(client.stream(endpoint, msgspec.json.encode(body)))) as stream:
+async def measure(answer: AsyncTextStream, *, show: Callable[[str], None]) -> Measured:
+    """Read one answer to its end, showing each piece as it comes. Raises CallFailed."""
+    first = last = 0.0
+    pieces = 0
+    async with answer as stream:
         async for piece in stream:
-            if not texts:
-                first = time.perf_counter()
-            texts.append(piece)
+            last = time.perf_counter()
+            first = first or last
+            pieces += 1
             show(piece)
-    spent_s = time.perf_counter() - first
-    rate = (len(texts) - 1) / spent_s if len(texts) > 1 and spent_s > 0 else 0.0
-    return Measured("".join(texts), len(texts), (first - started) * 1000, rate)
+    tokens = stream.usage.generated_tokens or pieces
+    rate = (pieces - 1) / (last - first) if last > first else 0.0
+    return Measured(stream.text, tokens, (stream.ttft_s or 0.0) * 1000, rate)
 
 
 def show(piece: str) -> None:

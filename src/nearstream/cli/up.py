@@ -13,13 +13,18 @@ import aiohttp
 import uvloop
 from cyclopts import Parameter
 
-from nearstream.cli import assistant
-from nearstream.cli.invoke import Measured, completion, conversation, measure
+from nearstream.cli.connection import PATIENT
+from nearstream.cli.invoke import Measured, measure
 from nearstream.cli.options import ConfigOption, JsonOption
 from nearstream.cli.screen import Screen
-from nearstream.client.sagemaker import CallFailed, SageMakerClient
+from nearstream.client import assistant
+from nearstream.client.async_client import AsyncClient
+from nearstream.client.control_plane import ControlPlane
+from nearstream.client.signing import Credentials as ClientCredentials
+from nearstream.client.targets import SageMakerEndpoint
 from nearstream.compose.site import site
 from nearstream.config.settings import Settings, load
+from nearstream.core.errors import CallFailed
 from nearstream.home.keys import Credentials
 from nearstream.home.paths import Home
 from nearstream.models.resolve import check_local
@@ -83,23 +88,27 @@ async def _serve(settings: Settings, place: Home, credentials: Credentials, scre
 
 
 async def _greet(settings: Settings, credentials: Credentials, screen: Screen) -> None:
+    keys = ClientCredentials(credentials.access_key, credentials.secret_key, credentials.region)
     async with aiohttp.ClientSession() as session:
-        client = SageMakerClient(settings.url, credentials, session)
+        control = ControlPlane(settings.url, keys, session)
         await assistant.ensure(
-            client, model=settings.model, account=credentials.account, region=credentials.region
+            control, model=settings.model, account=credentials.account, region=credentials.region
         )
-        await assistant.until_ready(client, screen.progress)
+        await assistant.until_ready(control, screen.progress)
+    target = SageMakerEndpoint(assistant.NAME, keys, settings.url)
+    async with AsyncClient(target, limits=PATIENT) as client:
+        await client.warm_up()
         screen.ready(FIRST_PROMPT)
         screen.answered(settings, await _first_answer(client, screen))
 
 
-async def _first_answer(client: SageMakerClient, screen: Screen) -> Measured:
+async def _first_answer(client: AsyncClient, screen: Screen) -> Measured:
     """As a chat; as plain text from a model that has no chat template."""
     try:
-        body = conversation([("user", FIRST_PROMPT)], FIRST_TOKENS)
-        return await measure(client, assistant.NAME, body, show=screen.piece)
+        answer = client.chat(FIRST_PROMPT, max_new_tokens=FIRST_TOKENS)
+        return await measure(answer, show=screen.piece)
     except CallFailed as error:
         if "emplate" not in error.message:
             raise
-        body = completion(FIRST_PROMPT, FIRST_TOKENS)
-        return await measure(client, assistant.NAME, body, show=screen.piece)
+        answer = client.stream(FIRST_PROMPT, max_new_tokens=FIRST_TOKENS)
+        return await measure(answer, show=screen.piece)

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from nearstream.client.calls import Caller, Response, StreamedCall
+from nearstream.client.calls import AsyncByteStream, Caller, Response
 from nearstream.client.limits import Retries, TimeLimits
 from nearstream.client.targets import JSON, Messages, Parameters, Target
 from nearstream.client.text_stream import AsyncTextStream
@@ -55,7 +55,17 @@ class AsyncClient:
 
         A mapping is sent as JSON, a text as UTF-8, bytes as they are.
         """
-        return await self._caller.whole(self._target.whole(_encoded(body), content_type))
+        return await self._caller.whole(self._target.invocation(_encoded(body), content_type, streamed=False))
+
+    def stream_bytes(
+        self, body: Mapping[str, Any] | str | bytes, *, content_type: str = JSON
+    ) -> AsyncByteStream:
+        """Send a body as `invoke` does and get the parts of the answer as the container flushes them."""
+        return AsyncByteStream(
+            self._caller,
+            lambda: self._target.invocation(_encoded(body), content_type, streamed=True),
+            self._target.streamed_body(),
+        )
 
     def stream(
         self, prompt: str, *, max_new_tokens: int | None = None, parameters: Parameters | None = None
@@ -84,17 +94,20 @@ class AsyncClient:
     def _streamed(
         self, prompt: str | Messages, max_new_tokens: int | None, parameters: Parameters | None
     ) -> AsyncTextStream:
-        call = self.streamed_call(prompt, max_new_tokens, parameters)
+        call = self.generation(prompt, max_new_tokens, parameters)
         return AsyncTextStream(call, call.aclose)
 
-    def streamed_call(
-        self, prompt: str | Messages, max_new_tokens: int | None, parameters: Parameters | None
-    ) -> StreamedCall:
-        """The container's own bytes of a streamed answer, for what reads them itself."""
+    def generation(
+        self,
+        prompt: str | Messages,
+        max_new_tokens: int | None,
+        parameters: Parameters | None,
+    ) -> AsyncByteStream:
+        """The bytes behind `stream` (of a text) and `chat` (of messages), for what reads them itself."""
         limited = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
         asked = {**limited, **(parameters or {})}
-        return StreamedCall(
-            self._caller, lambda: self._target.streamed(prompt, asked), self._target.streamed_body()
+        return AsyncByteStream(
+            self._caller, lambda: self._target.generation(prompt, asked), self._target.streamed_body()
         )
 
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 import msgspec
@@ -120,8 +120,12 @@ class Caller:
         return self._session
 
 
-class StreamedCall:
-    """One streamed call: begins with the first `anext`; its items are the container's bytes."""
+class AsyncByteStream:
+    """The container's own bytes of a streamed answer, part by part; the call begins with the first one.
+
+    Leave the `async with` block, or call `aclose()`, to end the call at once. Raises StreamFailed for an
+    error inside the stream, CallFailed and Unreachable before it, TimedOut.
+    """
 
     def __init__(self, caller: Caller, make: Callable[[], HttpRequest], body: StreamedBody) -> None:
         """`make` gives the request when the call begins: a signature is good for minutes."""
@@ -148,6 +152,12 @@ class StreamedCall:
                 raise StopAsyncIteration
             self._take(data)
         return self._parts.popleft()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """End the call: the connection is closed at once, unless its answer is whole already."""

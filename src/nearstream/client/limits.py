@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nearstream.core.errors import Limit, TimedOut
 from nearstream.core.ports import Clock
@@ -43,6 +43,9 @@ class Retries:
     def wait_s(self, attempt: int) -> float:
         """How long to wait after `attempt` tries."""
         return min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
+
+
+ONCE: Final = Retries(attempts=1)
 
 
 class CallTime:

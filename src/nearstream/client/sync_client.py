@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from nearstream.client.async_client import DEFAULT_LIMITS, DEFAULT_RETRIES, AsyncClient
-from nearstream.client.calls import Response, StreamedCall
+from nearstream.client.calls import AsyncByteStream, Response
 from nearstream.client.limits import Retries, TimeLimits
 from nearstream.client.loop_thread import LoopThread
 from nearstream.client.targets import JSON, Messages, Parameters, Target
@@ -52,11 +52,17 @@ class Client:
         """Send a body to the model and wait for its whole answer; see AsyncClient.invoke."""
         return self._thread.run(self._client.invoke(body, content_type=content_type))
 
+    def stream_bytes(self, body: Mapping[str, Any] | str | bytes, *, content_type: str = JSON) -> ByteStream:
+        """The parts of a streamed answer as the container flushes them; see AsyncClient.stream_bytes."""
+        return ByteStream(self._client.stream_bytes(body, content_type=content_type), self._thread)
+
     def stream(
         self, prompt: str, *, max_new_tokens: int | None = None, parameters: Parameters | None = None
     ) -> TextStream:
         """Stream the model's continuation of a text; see AsyncClient.stream."""
-        return self._streamed(self._client.streamed_call(prompt, max_new_tokens, parameters))
+        return self._streamed(
+            self._client.generation(prompt, max_new_tokens=max_new_tokens, parameters=parameters)
+        )
 
     def chat(
         self,
@@ -67,18 +73,41 @@ class Client:
     ) -> TextStream:
         """Stream the model's answer to a conversation; see AsyncClient.chat."""
         turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-        return self._streamed(self._client.streamed_call(turns, max_new_tokens, parameters))
+        return self._streamed(
+            self._client.generation(turns, max_new_tokens=max_new_tokens, parameters=parameters)
+        )
 
-    def _streamed(self, call: StreamedCall) -> TextStream:
-        return TextStream(self._pulled(call), lambda: self._end(call))
+    def _streamed(self, call: AsyncByteStream) -> TextStream:
+        data = ByteStream(call, self._thread)
+        return TextStream(data, data.close)
 
-    def _end(self, call: StreamedCall) -> None:
+
+class ByteStream:
+    """AsyncByteStream for programs without asyncio: iterate over it, close it to end the call."""
+
+    def __init__(self, call: AsyncByteStream, thread: LoopThread) -> None:
+        self._call = call
+        self._thread = thread
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self._thread.run(_next(self._call))
+        if data is None:
+            raise StopIteration
+        return data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the call now; safe to call twice."""
         if not self._thread.closed:
-            self._thread.run(call.aclose())
-
-    def _pulled(self, call: StreamedCall) -> Iterator[bytes]:
-        while (data := self._thread.run(_next(call))) is not None:
-            yield data
+            self._thread.run(self._call.aclose())
 
 
 def _close(client: AsyncClient, thread: LoopThread) -> None:
@@ -88,5 +117,5 @@ def _close(client: AsyncClient, thread: LoopThread) -> None:
         thread.close()
 
 
-async def _next(call: StreamedCall) -> bytes | None:
+async def _next(call: AsyncByteStream) -> bytes | None:
     return await anext(call, None)

@@ -13,9 +13,9 @@ import msgspec
 from nearstream.client.bodies import EventStreamBody, PlainBody, StreamedBody
 from nearstream.client.signing import Credentials, signed
 from nearstream.config import aws_environment
-from nearstream.config.home import Home
 from nearstream.config.settings import load
 from nearstream.core.errors import Missing
+from nearstream.home.paths import Home
 
 JSON = "application/json"
 Messages = Sequence[Mapping[str, Any]]
@@ -37,16 +37,16 @@ class Target(Protocol):
     @property
     def health_url(self) -> str: ...
 
-    def whole(self, body: bytes, content_type: str) -> HttpRequest:
-        """A call whose answer comes whole."""
+    def invocation(self, body: bytes, content_type: str, *, streamed: bool) -> HttpRequest:
+        """A call with a body of the caller's own."""
         ...
 
-    def streamed(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
-        """A call whose answer is streamed: a text to continue, or a conversation to answer."""
+    def generation(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
+        """A streamed call: a text to continue, or a conversation to answer."""
         ...
 
     def streamed_body(self) -> StreamedBody:
-        """How the answer to `streamed` is framed."""
+        """How a streamed answer is framed."""
         ...
 
 
@@ -86,13 +86,16 @@ class SageMakerEndpoint:
     def health_url(self) -> str:
         return f"{self._base}/health"
 
-    def whole(self, body: bytes, content_type: str) -> HttpRequest:
-        return self._call("invocations", body, content_type)
+    def invocation(self, body: bytes, content_type: str, *, streamed: bool) -> HttpRequest:
+        action = "invocations-response-stream" if streamed else "invocations"
+        url = f"{self._base}/endpoints/{quote(self.name, safe='')}/{action}"
+        headers = signed("POST", url, body, {"Content-Type": content_type}, self.credentials)
+        return HttpRequest(url, headers, body)
 
-    def streamed(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
+    def generation(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
         """TGI and LMI containers take the same bodies."""
         document = _tgi_text(prompt, parameters) if isinstance(prompt, str) else _chat(prompt, parameters)
-        return self._call("invocations-response-stream", msgspec.json.encode(document), JSON)
+        return self.invocation(msgspec.json.encode(document), JSON, streamed=True)
 
     def streamed_body(self) -> StreamedBody:
         return EventStreamBody()
@@ -101,12 +104,6 @@ class SageMakerEndpoint:
     def _base(self) -> str:
         region = self.credentials.region
         return self.url.rstrip("/") or f"https://runtime.sagemaker.{region}.amazonaws.com"
-
-    def _call(self, action: str, body: bytes, content_type: str) -> HttpRequest:
-        url = f"{self._base}/endpoints/{quote(self.name, safe='')}/{action}"
-        return HttpRequest(
-            url, signed("POST", url, body, {"Content-Type": content_type}, self.credentials), body
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +123,11 @@ class ModelServer:
     def health_url(self) -> str:
         return f"{self.url.rstrip('/')}/health"
 
-    def whole(self, body: bytes, content_type: str) -> HttpRequest:
+    def invocation(self, body: bytes, content_type: str, *, streamed: bool) -> HttpRequest:
+        """The body says whether the answer is to be streamed."""
         return self._call("/invocations", body, content_type)
 
-    def streamed(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
+    def generation(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
         if not isinstance(prompt, str):
             path, document = "/v1/chat/completions", self._named(_chat(prompt, parameters))
         elif self.wire == "openai":

@@ -24,8 +24,8 @@ NearstreamError
 ├── TimedOut           a time limit of a client's call passed; it names which
 └── Unreachable        nothing answers at the address that a client called
 
-`nearstream` exports all of them. `AwsError` (wire.aws.errors) is the one other NearstreamError: an error in
-AWS's words, which no client of this package sees. Exceptions that never leave their package are not here.
+`nearstream` exports all of them. `AwsError` (wire.aws.errors) is a ServiceError with its HTTP status; other
+exceptions of this package never leave the room that raises them.
 """
 
 from __future__ import annotations

@@ -15,9 +15,14 @@ import aiohttp
 import pytest
 from tests.support.ports import free_port
 
-from nearstream.client.sagemaker import CallFailed, SageMakerClient
+from nearstream.client.async_client import AsyncClient
+from nearstream.client.limits import ONCE
+from nearstream.client.signing import Credentials as ClientCredentials
+from nearstream.client.signing import signed
+from nearstream.client.targets import SageMakerEndpoint
 from nearstream.core.accounts import Account
 from nearstream.core.endpoints import Endpoint, EndpointStatus, ProductionVariant
+from nearstream.core.errors import CallFailed
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.snapshot import Fleet
@@ -35,8 +40,10 @@ from nearstream.services.runtime import service as runtime
 from nearstream.services.runtime.invocations import Runtime
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.sigv4 import Verifier
+from nearstream.wire.framing import eventstream
 
 KEYS = Credentials("123456789012", "us-east-1", "AKIATEST", "secret")
+SIGNING_KEYS = ClientCredentials(KEYS.access_key, KEYS.secret_key, KEYS.region)
 EVENTS = [b"data: %d\n\n" % number for number in range(40)]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -46,14 +53,14 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Stand:
     """A front door and its one replica, whose side of the wire a test plays."""
 
-    client: SageMakerClient
+    client: AsyncClient
     url: str
     session: aiohttp.ClientSession
     pool: Pool
     heads: list[bytes] = field(default_factory=list)
 
     async def parts(self, body: bytes = b"{}") -> list[bytes]:
-        return [part async for part in self.client.stream("e", body)]
+        return [part async for part in self.client.stream_bytes(body)]
 
 
 def chunk(data: bytes) -> bytes:
@@ -87,6 +94,7 @@ async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -
     pool.update(fleet(path))
     account = Account(KEYS.account, KEYS.region)
     url = f"http://127.0.0.1:{port}"
+    target = SageMakerEndpoint("e", SIGNING_KEYS, url)
     async with await asyncio.start_unix_server(serve, path), Upstreams() as upstreams:
         known = {KEYS.access_key: Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)}
         access = Access(Verifier(known.get), time.time, budget)
@@ -97,8 +105,9 @@ async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -
         async with (
             listening(door.handle, host="127.0.0.1", port=port, grace_s=0.1),
             aiohttp.ClientSession() as session,
+            AsyncClient(target, retries=ONCE) as client,
         ):
-            yield Stand(SageMakerClient(url, KEYS, session), url, session, pool, heads)
+            yield Stand(client, url, session, pool, heads)
 
 
 async def test_each_chunk_of_the_replica_is_one_part_however_its_bytes_are_cut(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ async def test_a_part_leaves_before_the_next_is_made(tmp_path: Path) -> None:
 
     async with stand(tmp_path, talk) as made:
         parts = []
-        async for part in made.client.stream("e", b"{}"):
+        async for part in made.client.stream_bytes(b"{}"):
             parts.append(part)
             seen.set()
         assert parts == [b"first", b"second"]
@@ -139,7 +148,7 @@ async def test_a_replica_that_breaks_mid_stream_ends_in_an_exception_frame(tmp_p
         await writer.drain()
 
     async with stand(tmp_path, talk) as made:
-        stream = made.client.stream("e", b"{}")
+        stream = made.client.stream_bytes(b"{}")
         assert await anext(stream) == b"first"
         with pytest.raises(CallFailed) as caught:
             await anext(stream)
@@ -196,7 +205,7 @@ async def test_a_client_that_leaves_closes_the_replicas_connection(tmp_path: Pat
         left.set()
 
     async with stand(tmp_path, talk) as made:
-        stream = made.client.stream("e", b"{}")
+        stream = made.client.stream_bytes(b"{}")
         assert await anext(stream) == b"first"
         assert made.pool.in_flight("r") == 1
         await stream.aclose()
@@ -309,7 +318,7 @@ async def test_a_slow_reader_holds_its_replica_back_and_loses_nothing(tmp_path: 
         writer.write(b"0\r\n\r\n")
 
     async with stand(tmp_path, talk) as made:
-        stream = made.client.stream("e", b"{}")
+        stream = made.client.stream_bytes(b"{}")
         got = [await anext(stream)]
         before = -1
         while sent != before:  # the replica stops when every buffer on the way is full
@@ -345,5 +354,8 @@ async def test_a_proxy_that_speaks_http_1_0_gets_the_stream_to_its_end(tmp_path:
         stand(tmp_path, talk) as made,
         aiohttp.ClientSession(version=aiohttp.HttpVersion10) as session,
     ):
-        old = SageMakerClient(made.url, KEYS, session)
-        assert [part async for part in old.stream("e", b"{}")] == EVENTS
+        url = f"{made.url}/endpoints/e/invocations-response-stream"
+        headers = signed("POST", url, b"{}", {}, SIGNING_KEYS)
+        async with session.post(url, data=b"{}", headers=headers) as response:
+            parts = eventstream.Decoder().feed(await response.read())
+        assert [part.payload for part in parts] == EVENTS

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 
-from nearstream.client.sagemaker import CallFailed, SageMakerClient
-from nearstream.core.errors import Unusable
+from nearstream.client.control_plane import ControlPlane
+from nearstream.core.errors import CallFailed, Unusable
 
 NAME = "assistant"
 ROLE = "arn:aws:iam::{account}:role/nearstream"
@@ -18,7 +18,7 @@ IMAGE = (
 POLL_S = 0.1
 
 
-async def ensure(client: SageMakerClient, *, model: str, account: str, region: str) -> None:
+async def ensure(control: ControlPlane, *, model: str, account: str, region: str) -> None:
     """Create `assistant` on `model`, or move the one that is there to it; a failed one is made anew."""
     config = f"{NAME}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
     role = ROLE.format(account=account)
@@ -30,29 +30,29 @@ async def ensure(client: SageMakerClient, *, model: str, account: str, region: s
         "InstanceType": "ml.m5.large",
     }
     await _create(
-        client, "Model", {"ModelName": config, "PrimaryContainer": container, "ExecutionRoleArn": role}
+        control, "Model", {"ModelName": config, "PrimaryContainer": container, "ExecutionRoleArn": role}
     )
-    await _create(client, "EndpointConfig", {"EndpointConfigName": config, "ProductionVariants": [variant]})
+    await _create(control, "EndpointConfig", {"EndpointConfigName": config, "ProductionVariants": [variant]})
     members = {"EndpointName": NAME, "EndpointConfigName": config}
-    status, running = await _described(client)
+    status, running = await _described(control)
     if status == "Failed":
-        await client.call("DeleteEndpoint", {"EndpointName": NAME})
+        await control.call("DeleteEndpoint", {"EndpointName": NAME})
         while status is not None:
             await asyncio.sleep(POLL_S)
-            status, running = await _described(client)
+            status, running = await _described(control)
     if status is None:
-        await client.call("CreateEndpoint", members)
+        await control.call("CreateEndpoint", members)
     elif running != config:
-        await client.call("UpdateEndpoint", members)
+        await control.call("UpdateEndpoint", members)
 
 
-async def until_ready(client: SageMakerClient, progress: Callable[[str], None]) -> None:
+async def until_ready(control: ControlPlane, progress: Callable[[str], None]) -> None:
     """Wait until `assistant` has a ready replica: InService it may be from an earlier run.
 
     Raises Unusable with its FailureReason when it cannot be started.
     """
     while True:
-        found = [each for each in (await client.status())["endpoints"] if each["name"] == NAME]
+        found = [each for each in (await control.status())["endpoints"] if each["name"] == NAME]
         status = found[0]["status"] if found else "Creating"
         if status == "Failed":
             raise Unusable(f"The endpoint {NAME!r} could not be started. {found[0]['failure_reason']}")
@@ -62,17 +62,17 @@ async def until_ready(client: SageMakerClient, progress: Callable[[str], None]) 
         await asyncio.sleep(POLL_S)
 
 
-async def _create(client: SageMakerClient, kind: str, members: dict[str, object]) -> None:
+async def _create(control: ControlPlane, kind: str, members: dict[str, object]) -> None:
     try:
-        await client.call(f"Create{kind}", members)
+        await control.call(f"Create{kind}", members)
     except CallFailed as error:
         if "already existing" not in error.message:
             raise
 
 
-async def _described(client: SageMakerClient) -> tuple[str | None, str | None]:
+async def _described(control: ControlPlane) -> tuple[str | None, str | None]:
     try:
-        answer = await client.call("DescribeEndpoint", {"EndpointName": NAME})
+        answer = await control.call("DescribeEndpoint", {"EndpointName": NAME})
     except CallFailed as error:
         if "Could not find" in error.message:
             return None, None
