@@ -87,6 +87,7 @@ class SageMakerEndpoint:
         return f"{self._base}/health"
 
     def invocation(self, body: bytes, content_type: str, *, streamed: bool) -> HttpRequest:
+        """InvokeEndpoint, or InvokeEndpointWithResponseStream."""
         action = "invocations-response-stream" if streamed else "invocations"
         url = f"{self._base}/endpoints/{quote(self.name, safe='')}/{action}"
         headers = signed("POST", url, body, {"Content-Type": content_type}, self.credentials)
@@ -98,6 +99,7 @@ class SageMakerEndpoint:
         return self.invocation(msgspec.json.encode(document), JSON, streamed=True)
 
     def streamed_body(self) -> StreamedBody:
+        """The parts of SageMaker's event stream."""
         return EventStreamBody()
 
     @property
@@ -128,6 +130,7 @@ class ModelServer:
         return self._call("/invocations", body, content_type)
 
     def generation(self, prompt: str | Messages, parameters: Parameters) -> HttpRequest:
+        """The route and the body that `wire` has for it."""
         if not isinstance(prompt, str):
             path, document = "/v1/chat/completions", self._named(_chat(prompt, parameters))
         elif self.wire == "openai":
@@ -138,6 +141,7 @@ class ModelServer:
         return self._call(path, msgspec.json.encode(document), JSON)
 
     def streamed_body(self) -> StreamedBody:
+        """The bytes as they come."""
         return PlainBody()
 
     def _named(self, document: dict[str, Any]) -> dict[str, Any]:
