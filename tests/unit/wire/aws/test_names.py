@@ -20,13 +20,21 @@ def test_an_arn_holds_its_partition_and_a_name_in_lower_case(region, partition):
     )
 
 
+ARGUMENTS = {
+    domain.Unsupported: ("option", "engine"),
+    domain.ServiceError: ("Code", "said"),
+    domain.CallFailed: ("Code", "said"),
+    domain.StreamFailed: ("Code", "said"),
+    domain.TimedOut: ("total", 1.0),
+}
+
+
 @pytest.mark.parametrize("table", [sagemaker.ERRORS, runtime.SERVICE.errors], ids=["control", "runtime"])
 def test_every_domain_error_has_a_code(table):
     kinds = [kind for kind in vars(domain).values() if isinstance(kind, type)]
     for kind in kinds:
         if issubclass(kind, domain.NearstreamError):
-            arguments = ("said", "more") if kind in (domain.Unsupported, domain.ServiceError) else ("said",)
-            assert errors.translate(kind(*arguments), table, {}).code
+            assert errors.translate(kind(*ARGUMENTS.get(kind, ("said",))), table, {}).code
 
 
 def test_the_nearest_kind_of_error_decides_and_the_model_gives_the_status():
