@@ -29,7 +29,7 @@ from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSoc
 from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
-from nearstream.frontdoor.upstream import Upstreams
+from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.services.runtime.invocations import Runtime
 from nearstream.wire.aws import invocation
 

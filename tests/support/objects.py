@@ -20,6 +20,7 @@ from tests.support.ports import free_port
 from nearstream.deploy.objectstore import ObjectStore
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.objects import Elsewhere, Objects
+from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.home.keys import Credentials
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
@@ -57,6 +58,7 @@ def object_site(home: Path, *, elsewhere: str | None = None, program: Path | Non
     known = Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)
     objects = Objects(
         Elsewhere(elsewhere) if elsewhere else place.store,
+        upstreams=Upstreams(),
         lookup={KEYS.access_key: known}.get,
         clock=time.time,
     )

@@ -30,7 +30,7 @@ from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
-from nearstream.frontdoor.upstream import Upstreams
+from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.frontdoor.view import SiteView
 from nearstream.home.keys import Credentials
 from nearstream.home.paths import Home
@@ -63,9 +63,9 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     desire = partial(desired, read_image=read_image, aliases=aliases)
     async with (
         Store.open(settings.database or home.database) as store,
-        _objects(settings, home, credentials) as objects,
-        deployer,
         Upstreams() as upstreams,
+        _objects(settings, home, credentials, upstreams) as objects,
+        deployer,
     ):
         access = Access(verifier(credentials), clock)
         view = SiteView(
@@ -96,9 +96,13 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
 
 
 @asynccontextmanager
-async def _objects(settings: Settings, home: Home, credentials: Credentials) -> AsyncIterator[Objects]:
+async def _objects(
+    settings: Settings, home: Home, credentials: Credentials, upstreams: Upstreams
+) -> AsyncIterator[Objects]:
     """The S3 side of the front door, and the site's own store unless the objects lie elsewhere."""
-    sides = partial(Objects, lookup=lookup(credentials), clock=clock, hosts=names(settings.host))
+    sides = partial(
+        Objects, upstreams=upstreams, lookup=lookup(credentials), clock=clock, hosts=names(settings.host)
+    )
     if settings.s3_url is not None:
         yield sides(Elsewhere(settings.s3_url))
         return

@@ -18,13 +18,15 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from nearstream.core.ports import Clock
-from nearstream.frontdoor.passage import BodyWithheld, Passage, PassageBroken, passage
-from nearstream.tasks import alongside
+from nearstream.core.replicas import UnixSocket
+from nearstream.frontdoor.upstream.client import Call, Upstreams
+from nearstream.frontdoor.upstream.connection import BodyWithheld, Connection, ReplicaGone
 from nearstream.wire.aws import s3
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Lookup
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.sigv4 import Verifier
+from nearstream.wire.framing.http1 import end_to_end
 
 # How long a call waits for a store that starts, and for one that is known to be broken.
 START_WAIT_S: Final = 10.0
@@ -69,11 +71,13 @@ class Objects:
         self,
         store: Store | Elsewhere,
         *,
+        upstreams: Upstreams,
         lookup: Lookup,
         clock: Clock,
         hosts: frozenset[str] = frozenset({"localhost"}),
     ) -> None:
         self._store = store
+        self._upstreams = upstreams
         self._verifier = Verifier(lookup, services=frozenset({s3.SERVICE}))
         self._lookup = lookup
         self._clock = clock
@@ -102,13 +106,18 @@ class Objects:
     ) -> web.StreamResponse:
         """Raises AwsError before the first byte; after it a failure cuts the answer short, which tells it."""
         body, response = _Body(request, s3.signed_hash(call)), None
+        target = f"{call.path}?{call.query}" if call.query else call.path
         try:
             async with (
                 aclosing(body.pieces()) as pieces,
-                passage(store.socket, wait_s=BROKEN_WAIT_S if store.problem else START_WAIT_S) as way,
-                alongside(way.send(call, pieces, body.invite)),
+                self._upstreams.stream(
+                    UnixSocket(store.socket),
+                    Call(call.method, target, call.headers),
+                    pieces,
+                    on_continue=body.invite,
+                    wait_s=BROKEN_WAIT_S if store.problem else START_WAIT_S,
+                ) as way,
             ):
-                await way.answered()
                 if way.head.status >= _SERVER_ERROR and request.method in ("PUT", "POST"):
                     _check_space(store.data, 0)
                 if s3.is_made_again(call, way.head.status):
@@ -116,9 +125,9 @@ class Objects:
                     return _closing(request, web.Response(status=answer.status, headers=answer.headers))
                 response = _closing(request, _begun(way))
                 await response.prepare(request)
-                async for piece in way.pieces(head_only=request.method == "HEAD"):
+                async for piece in way.pieces():
                     await response.write(piece)
-        except PassageBroken as error:
+        except ReplicaGone as error:
             if body.is_false:
                 raise s3.mismatch() from None
             log.warning("object store broke", error=str(error), problem=store.problem)
@@ -172,8 +181,9 @@ def _closing(request: web.BaseRequest, response: R) -> R:
     return response
 
 
-def _begun(way: Passage) -> web.StreamResponse:
-    status, headers = s3.answer_head(way.head.status, way.headers.items())
+def _begun(way: Connection) -> web.StreamResponse:
+    told = [one for one in end_to_end(way.head.headers.items()) if one[0].lower() != "content-length"]
+    status, headers = s3.answer_head(way.head.status, told)
     response = web.StreamResponse(status=status, headers=CIMultiDict(headers))
     length = way.head.headers.get("Content-Length")
     response.content_length = None if length is None else int(length)

@@ -12,7 +12,8 @@ from aiohttp import web
 from nearstream.core.invocations import Invocation
 from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.parts import PartStream
-from nearstream.frontdoor.upstream import Connection, ReplicaGone, Upstreams
+from nearstream.frontdoor.upstream.client import Upstreams
+from nearstream.frontdoor.upstream.connection import Connection, ReplicaGone
 from nearstream.services.runtime.invocations import Runtime, stream_broken, stream_timed_out
 from nearstream.wire.aws import invocation as wire
 
@@ -95,7 +96,7 @@ class Relay:
             ):
                 try:
                     upstream = await held.enter_async_context(
-                        self._upstreams.post(lease.replica, PATH, body, headers)
+                        self._upstreams.post(lease.replica.address, PATH, body, headers)
                     )
                 except ReplicaGone:
                     self._pool.mark_broken(lease.replica.id)

@@ -33,7 +33,7 @@ from nearstream.frontdoor.door import FrontDoor
 from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.relay import Relay
-from nearstream.frontdoor.upstream import Upstreams
+from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.frontdoor.view import SiteView
 from nearstream.home.keys import Credentials
 from nearstream.services.runtime import service as runtime
@@ -341,7 +341,7 @@ async def test_a_connection_whose_client_was_behind_at_the_end_serves_the_next_c
     async with asyncio.timeout(10), stand(tmp_path, talk), Upstreams() as upstreams:
         (replica,) = fleet(tmp_path / "r.sock").endpoints["e"].replicas
         for _ in range(3):
-            async with upstreams.post(replica, "/invocations", b"", {}) as connection:
+            async with upstreams.post(replica.address, "/invocations", b"", {}) as connection:
                 await connection.pump(lambda _: True, drained)
 
 
@@ -359,3 +359,31 @@ async def test_a_proxy_that_speaks_http_1_0_gets_the_stream_to_its_end(tmp_path:
         async with session.post(url, data=b"{}", headers=headers) as response:
             parts = eventstream.Decoder().feed(await response.read())
         assert [part.payload for part in parts] == EVENTS
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_an_answer_of_a_replica_without_a_body_is_passed_on_at_once(
+    tmp_path: Path, status: int
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = b"Content-Length: 0\r\n" if status != 204 else b""
+        writer.write(b"HTTP/1.1 %d Done\r\n%b\r\n" % (status, length))
+        await reader.read()
+
+    async with asyncio.timeout(5), stand(tmp_path, talk) as made:
+        assert await made.parts() == []
+
+
+@pytest.mark.parametrize("size", [b"-6", b"0x5", b"0_5", b"+5", b" 5", b"5 "])
+async def test_a_replica_that_frames_its_chunks_wrongly_ends_in_an_exception_frame(
+    tmp_path: Path, size: bytes
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"first"))
+        writer.write(size + b"\r\nhello\r\n0\r\n\r\n")
+        await reader.read()
+
+    async with asyncio.timeout(5), stand(tmp_path, talk) as made:
+        with pytest.raises(CallFailed) as caught:
+            await made.parts()
+        assert caught.value.code == "ModelStreamError"
