@@ -11,26 +11,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
-import os
 import shutil
-import signal
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
 from nearstream.core.errors import Unusable
-from nearstream.handlers.output import Lines
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.home.locks import locked
+from nearstream.workers.command import CommandFailed, run
 
 _COMPLETE = "complete"
 _KEY_DIGITS = 16
-_READ_BYTES = 1 << 14
 _TAIL_LINES = 3
 _WHEELS = "requirements"
 _PIP = ("--disable-pip-version-check", "--no-input", "install", "--progress-bar", "off")
@@ -88,40 +84,20 @@ def _show_servers_packages(environment: Path) -> None:
 
 async def _step(settings: HandlerSettings, command: Sequence[str]) -> None:
     """Run one program in the model's folder, its output to the log. Raises Unusable with its last lines."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=settings.directory,
-        env=dict(settings.environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    said: deque[str] = deque(maxlen=_TAIL_LINES)
     errors: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def log(line: str) -> None:
+        _log.info("pip said", model=settings.model, line=line)
+        if line.startswith("ERROR:"):
+            errors.append(line)
+
     try:
-        async for line in _lines(process.stdout):
-            _log.info("pip said", model=settings.model, line=line)
-            (errors if line.startswith("ERROR:") else said).append(line)
-        status = await process.wait()
-    except BaseException:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        raise
-    if status:
-        reason = " ".join(errors or said) or f"{command[0]} ended with status {status}"
-        raise Unusable(f"the requirements of {settings.model} cannot be installed: {reason}")
-
-
-async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
-    lines, data = Lines(), b"-"
-    while stream is not None and data:
-        data = await stream.read(_READ_BYTES)
-        lines.feed(data)
-        while (line := lines.next(last=not data)) is not None:
-            if line.strip():
-                yield line.strip()
+        await run(command, on_line=log, directory=settings.directory, environment=settings.environment)
+    except CommandFailed as failed:
+        reason = " ".join(errors or failed.tail[-_TAIL_LINES:])
+        raise Unusable(
+            f"the requirements of {settings.model} cannot be installed: {reason or failed.reason}"
+        ) from failed
 
 
 def _key(settings: HandlerSettings) -> str:

@@ -1,47 +1,50 @@
-"""One process with a user's handler: starts it, gives it calls, hears its answers, says why it ended."""
+"""One process with a user's handler: gives it calls, hears its answers, says why it ended."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import os
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import psutil
+import structlog
 
 from nearstream.core.errors import HandlerFailed, NotReady, Unusable
 from nearstream.core.handlers import HandlerHead
 from nearstream.handlers.calls import Call
-from nearstream.handlers.child import Child
 from nearstream.handlers.runtime.djl_python._worker import frames
 from nearstream.handlers.settings import HandlerSettings
+from nearstream.workers.process import Exit, Program, WorkerProcess
 
 _WORKER = Path(__file__).with_name("runtime") / "worker.py"
 _END_WAIT_S = 4.0
 
 GiveBack = Callable[[Sequence[Call]], None]
+_log = structlog.get_logger(__name__)
 
 
-class HandlerProcess(asyncio.Protocol):
-    """A worker. Its calls are told what it says as that is read, with no task in between."""
+class HandlerProcess:
+    """A `Listener` of a worker. Its calls get what it sends as that is read, with no task in between."""
 
-    def __init__(self, settings: HandlerSettings, give_back: GiveBack) -> None:
+    def __init__(self, settings: HandlerSettings, python: Path, give_back: GiveBack) -> None:
         self._settings = settings
         self._give_back = give_back
         self._closing = False
         self._loop = asyncio.get_running_loop()
-        self._reader = frames.FrameReader()
         self._ids = itertools.count(1)
         self._calls: dict[int, Call] = {}
         self._loaded: asyncio.Future[bool] = self._loop.create_future()
-        self._ended: asyncio.Future[str] = self._loop.create_future()
-        self._child = Child(settings.model, self._exited)
-        self._transport: asyncio.Transport | None = None
+        program = Program(
+            (str(python), "-P", "-B", "-u", str(_WORKER)),
+            directory=settings.directory,
+            environment=_environment(settings, python),
+            end_wait_s=_END_WAIT_S,
+        )
+        self._process = WorkerProcess(program, self, frames.decode)
         self.ready = False
         self.concurrent = False
         self.started_at = 0.0
@@ -53,41 +56,25 @@ class HandlerProcess(asyncio.Protocol):
 
         `give_back` takes calls that it was given and had not begun when it died.
         """
-        process = cls(settings, give_back)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            number = theirs.fileno()
-            try:
-                await process._loop.subprocess_exec(
-                    lambda: process._child,
-                    *(str(python), "-P", "-B", "-u", str(_WORKER), str(number)),
-                    pass_fds=(number,),
-                    cwd=settings.directory,
-                    env=_environment(settings, python),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            except BaseException as error:
-                ours.close()
-                if isinstance(error, OSError):
-                    raise Unusable(f"the handler's process cannot be started: {error}") from error
-                raise
-        ours.setblocking(False)
-        await process._loop.create_connection(lambda: process, sock=ours)
+        handler = cls(settings, python, give_back)
+        try:
+            await handler._process.start()
+        except OSError as error:
+            raise Unusable(f"the handler's process cannot be started: {error}") from error
         with suppress(psutil.Error):
-            process.started_at = psutil.Process(process.pid).create_time()
-        process._send(frames.encode_json(frames.LOAD, 0, _wanted(settings)))
-        return process
+            handler.started_at = psutil.Process(handler.pid).create_time()
+        handler._process.send(frames.encode_json(frames.LOAD, 0, _wanted(settings)))
+        return handler
 
     @property
     def pid(self) -> int:
         """The process's id, which is its group's."""
-        return self._child.pid
+        return self._process.pid
 
     @property
     def gone(self) -> bool:
         """Whether the process has ended, and its calls with it."""
-        return self._ended.done()
+        return self._process.gone
 
     @property
     def busy(self) -> int:
@@ -105,9 +92,8 @@ class HandlerProcess(asyncio.Protocol):
                 f"the handler of {settings.model} did not load within {settings.loading_timeout_s:g} s "
                 "(model_loading_timeout)"
             ) from None
-        except NotReady:
-            reason = await self.ended()
-            raise Unusable(f"the handler of {settings.model} could not be loaded: {reason}") from None
+        except NotReady as error:
+            raise Unusable(f"the handler of {settings.model} could not be loaded: {error}") from None
         self.ready = True
 
     def submit(self, calls: Sequence[Call]) -> bool:
@@ -121,56 +107,65 @@ class HandlerProcess(asyncio.Protocol):
             self._calls[number] = call
             call.submitted(self._loop.time(), credit=credit, return_credit=partial(self._credit, number))
             members.append(frames.Member(number, call.given.content, dict(call.given.properties)))
-        self._send(frames.encode_call(members, credit=credit))
+        self._process.send(frames.encode_call(members, credit=credit))
         return True
 
     def cancel(self, call: Call) -> None:
         """The call's reader has left, or its time is over."""
         for number, held in self._calls.items():
             if held is call:
-                self._send(frames.encode(frames.CANCEL, number))
+                self._process.send(frames.encode(frames.CANCEL, number))
 
-    async def ended(self) -> str:
+    async def exit_reason(self) -> str:
         """Wait until the process is gone; why it went, in a few words."""
-        return await asyncio.shield(self._ended)
+        return _reason(await self._process.ended())
 
     async def end(self) -> None:
         """Close the socket, which ends the process; kill it if it does not. Safe to repeat."""
         self.ready = False
         self._closing = True
-        if self._transport is not None:
-            self._transport.close()
-        try:
-            async with asyncio.timeout(_END_WAIT_S):
-                await self.ended()
-        except TimeoutError:
-            self.kill("it did not end by itself")
-            await self.ended()
+        await self._process.end()
 
     def kill(self, why: str) -> None:
         """End it now, with what it started."""
         self.ready = False
-        self._child.kill(why)
+        self._process.kill(why)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+    def received(self, frame: frames.Frame) -> None:
+        """See `Listener`."""
+        if frame.kind == frames.READY:
+            self._loaded.set_result(bool(frames.decode_json(frame.load)["concurrent"]))
+        elif frame.kind == frames.REFUSED:
+            reason = frames.decode_json(frame.load)["message"]
+            self._loaded.set_exception(Unusable(f"the handler of {self._settings.model}: {reason}"))
+        elif (call := self._calls.get(frame.call)) is not None:
+            self._advance(frame, call)
 
-    def data_received(self, data: bytes) -> None:
-        for frame in self._reader.feed(data):
-            if frame.kind == frames.READY:
-                self._loaded.set_result(bool(frames.decode_json(frame.load)["concurrent"]))
-            elif frame.kind == frames.REFUSED:
-                reason = frames.decode_json(frame.load)["message"]
-                self._loaded.set_exception(Unusable(f"the handler of {self._settings.model}: {reason}"))
-            elif (call := self._calls.get(frame.call)) is not None:
-                self._heard(frame, call)
+    def printed(self, stream: str, line: str) -> None:
+        """See `Listener`: what the user's code prints goes to the log."""
+        _log.info("handler said", model=self._settings.model, pid=self.pid, stream=stream, line=line)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def disconnected(self) -> None:
+        """See `Listener`."""
         self.ready = False
-        # A process that closed its end and runs on can do nothing for anyone.
-        self._loop.call_later(_END_WAIT_S, self.kill, "it closed its end of the socket")
 
-    def _heard(self, frame: frames.Frame, call: Call) -> None:
+    def ended(self, end: Exit) -> None:
+        """See `Listener`: calls that it had not begun go to another process, the others fail."""
+        self.ready = False
+        reason = _reason(end)
+        if not self._loaded.done():
+            self._loaded.set_exception(NotReady(reason))
+        self._loaded.exception()  # retrieved here, so that a loop with no one waiting does not report it
+        calls, self._calls = tuple(self._calls.values()), {}
+        again = [call for call in calls if call.may_go_again and not self._closing]
+        for call in calls:
+            if call in again:
+                call.changed.set()
+            else:
+                call.end(HandlerFailed(f"the handler's process ended while it worked on this call: {reason}"))
+        self._give_back(again)
+
+    def _advance(self, frame: frames.Frame, call: Call) -> None:
         if frame.kind == frames.CHUNK:
             call.tell(frame.load, self._loop.time())
         elif frame.kind == frames.BEGUN:
@@ -184,30 +179,11 @@ class HandlerProcess(asyncio.Protocol):
 
     def _credit(self, number: int) -> None:
         if number in self._calls:
-            self._send(frames.encode_credit(number, 1))
+            self._process.send(frames.encode_credit(number, 1))
 
-    def _send(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
 
-    def _exited(self, reason: str) -> None:
-        """The process is gone and has been heard to its end."""
-        self.ready = False
-        if self._transport is not None:
-            self._transport.abort()
-        if not self._loaded.done():
-            self._loaded.set_exception(NotReady(reason))
-        self._loaded.exception()  # retrieved here, so that a loop with no one waiting does not report it
-        if not self._ended.done():
-            self._ended.set_result(reason)
-        calls, self._calls = tuple(self._calls.values()), {}
-        again = [call for call in calls if call.may_go_again and not self._closing]
-        for call in calls:
-            if call in again:
-                call.changed.set()
-            else:
-                call.end(HandlerFailed(f"the handler's process ended while it worked on this call: {reason}"))
-        self._give_back(again)
+def _reason(end: Exit) -> str:
+    return end.why or f"it {end.how}"
 
 
 def _environment(settings: HandlerSettings, python: Path) -> dict[str, str]:

@@ -94,7 +94,7 @@ class Slot:
         except BaseException as error:
             self.failure = str(error)
             process.kill("it did not load")
-            await process.ended()
+            await process.exit_reason()
             raise
         self.failure = None
         self._trusted.set()
@@ -139,7 +139,7 @@ class Slot:
         """Feed a process until it ends, or is one too many: True."""
         async with asyncio.TaskGroup() as tasks:
             feeding = tasks.create_task(self._feed(process, tasks))
-            ending = tasks.create_task(process.ended())
+            ending = tasks.create_task(process.exit_reason())
             await asyncio.wait({feeding, ending}, return_when=asyncio.FIRST_COMPLETED)
             retired = not ending.done()
             feeding.cancel()
@@ -184,7 +184,7 @@ class Slot:
             call.changed = changed
         if not process.submit(calls):
             self._line.put_back(calls)
-            await process.ended()
+            await process.exit_reason()
             return
         settings = self._settings
         limits = {"predict_s": settings.predict_timeout_s, "stream_s": settings.stream_timeout_s}
@@ -208,7 +208,7 @@ class Slot:
         if process.concurrent and await self._let_go(process, overdue):
             return
         process.kill("it took too long over a call")
-        await process.ended()
+        await process.exit_reason()
 
     async def _let_go(self, process: HandlerProcess, calls: Sequence[Call]) -> bool:
         """Cancel calls; whether the process ends them soon."""

@@ -19,9 +19,9 @@ from typing import Literal
 
 from nearstream.core.errors import Unusable
 from nearstream.home.locks import locked
-from nearstream.models.command import CommandFailed, run
 from nearstream.models.directory import ModelDirectory, read_model
 from nearstream.models.hub import Progress
+from nearstream.workers.command import CommandFailed, run
 
 WeightFormat = Literal["fp16", "int8", "int4"]
 
@@ -128,6 +128,6 @@ def _identity(path: Path) -> str:
 
 async def _step(purpose: str, progress: Progress, command: Sequence[str | Path]) -> None:
     try:
-        await run([str(part) for part in command], progress=progress)
+        await run([str(part) for part in command], on_line=progress)
     except CommandFailed as failed:
         raise Unusable(f"{purpose}: {failed.reason}") from failed

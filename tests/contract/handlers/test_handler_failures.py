@@ -369,7 +369,7 @@ async def test_the_socket_closing_ends_a_worker_that_is_busy(models: Models):
         pid = slot.pid
         busy = asyncio.ensure_future(call(workers, "sleep"))
         await until(lambda: not slot.room)
-        slot._process._transport.close()
+        slot._process._process._transport.close()
         with pytest.raises(HandlerFailed, match="ended"):
             await busy
         assert slot.pid != pid or not slot.ready

@@ -15,10 +15,11 @@ from nearstream.engines.openvino.frames import (
     Stepped,
     Submit,
     Unloadable,
+    decode_from_worker,
+    decode_to_worker,
     encode,
-    from_worker,
-    to_worker,
 )
+from nearstream.workers.frames import FrameReader
 
 TO_WORKER = (
     Load("/model", 64, 512, 8, True, None, {"PERFORMANCE_HINT": "LATENCY"}),
@@ -35,7 +36,8 @@ FROM_WORKER = (
 
 @given(st.lists(st.integers(1, 40)))
 def test_frames_cut_anywhere_read_the_same(cuts):
-    for frames, reader in ((TO_WORKER, to_worker()), (FROM_WORKER, from_worker())):
+    for frames, decode in ((TO_WORKER, decode_to_worker), (FROM_WORKER, decode_from_worker)):
+        reader = FrameReader(decode)
         data = b"".join(encode(frame) for frame in frames)
         read = []
         for cut in cuts:
@@ -47,4 +49,4 @@ def test_frames_cut_anywhere_read_the_same(cuts):
 
 def test_a_frame_of_the_other_direction_is_an_error():
     with pytest.raises(msgspec.ValidationError):
-        to_worker().feed(encode(FROM_WORKER[0]))
+        FrameReader(decode_to_worker).feed(encode(FROM_WORKER[0]))

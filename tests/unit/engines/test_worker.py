@@ -13,11 +13,13 @@ from nearstream.engines.openvino.frames import (
     Options,
     Stepped,
     Submit,
+    decode_from_worker,
+    decode_to_worker,
     encode,
-    from_worker,
-    to_worker,
 )
-from nearstream.engines.openvino.worker import Inbox, serve
+from nearstream.engines.openvino.worker import serve
+from nearstream.workers.frames import FrameReader
+from nearstream.workers.inside import Inbox
 
 
 class Counting:
@@ -54,7 +56,7 @@ def ours():
     def run() -> None:
         # Closed while it wrote or while it read: it ends either way.
         with theirs, pytest.raises((EOFError, ConnectionError)):
-            serve(theirs, Inbox(theirs, to_worker()), Counting())
+            serve(theirs, Inbox(theirs, FrameReader(decode_to_worker)), Counting())
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -67,7 +69,7 @@ def ours():
 
 
 def advances(sock: socket.socket):
-    reader = from_worker()
+    reader = FrameReader(decode_from_worker)
     while True:
         for frame in reader.feed(sock.recv(4096)):
             yield from frame.advances

@@ -1,4 +1,4 @@
-"""Frames between the server and a handler's process, cut anywhere; lines of what it prints, too."""
+"""Frames between the server and a handler's process, cut anywhere."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearstream.handlers.output import Lines, printable
 from nearstream.handlers.runtime.djl_python._worker import frames
+from nearstream.workers.frames import FrameReader, framed
 
 MEMBERS = st.lists(
     st.builds(
@@ -42,21 +42,12 @@ def test_json_of_any_text_makes_the_round_trip(text: str, call: int):
     assert frame.call == call and frames.decode_json(frame.load) == {"error": text}
 
 
-@given(st.binary(max_size=30_000), st.lists(st.integers(0, 30_000), max_size=5))
-def test_lines_are_the_same_wherever_bytes_are_cut(data: bytes, cuts: list[int]):
-    def read(parts: list[bytes]) -> list[str]:
-        lines, found = Lines(), []
-        for part in parts:
-            lines.feed(part)
-            while (line := lines.next()) is not None:
-                found.append(line)
-        while (line := lines.next(last=True)) is not None:
-            found.append(line)
-        return found
-
-    whole = read([data])
-    assert read(pieces(data, cuts)) == whole and all(line.isprintable() or "\t" in line for line in whole)
-
-
-def test_control_characters_are_written_out():
-    assert printable("a\tb") == "a\tb" and printable("\x1b[31m\r") == "\\x1b[31m\\r" and printable("ö") == "ö"
+@given(MEMBERS, st.lists(st.integers(0, 10_000), max_size=10))
+def test_the_server_reads_frames_as_the_process_does(members: list[frames.Member], cuts: list[int]):
+    data = frames.encode_call(members, credit=3) + frames.encode_json(frames.FAILED, 7, {"error": "é"})
+    ours, theirs = FrameReader(frames.decode), frames.FrameReader()
+    parts = pieces(data, cuts)
+    assert [one for part in parts for one in ours.feed(part)] == [
+        one for part in parts for one in theirs.feed(part)
+    ]
+    assert framed(frames.encode(frames.CHUNK, 7, b"abc")[4:]) == frames.encode(frames.CHUNK, 7, b"abc")

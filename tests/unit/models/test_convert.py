@@ -103,7 +103,7 @@ async def test_progress_bars_and_lines_are_heard(converter, model):
     [
         ("echo Loading; echo 'ValueError: unknown architecture' >&2; exit 1", "unknown architecture"),
         ("echo 'OSError: [Errno 28] No space left on device'; echo bye; exit 1", "the disk is full"),
-        ("exit 3", "said nothing"),
+        ("exit 3", "printed nothing"),
     ],
 )
 async def test_a_failed_conversion_says_why_and_leaves_nothing(converter, model, script, reason):

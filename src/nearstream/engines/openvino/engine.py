@@ -15,9 +15,9 @@ import structlog
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
 from nearstream.core.generation import EngineRequest, Step
 from nearstream.engines.openvino.adapters import Adapters
-from nearstream.engines.openvino.child import Child
 from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
 from nearstream.engines.openvino.options import options_of, refuse_unsupported
+from nearstream.engines.openvino.process import EngineProcess
 from nearstream.engines.openvino.properties import cpu_properties
 from nearstream.engines.openvino.requests import Requests
 from nearstream.engines.openvino.settings import EngineSettings
@@ -36,7 +36,7 @@ class OpenVINOEngine:
         self._seed = seed
         self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
         self._adapters = Adapters(self._send)
-        self._child: Child | None = None
+        self._process: EngineProcess | None = None
         self._loaded: Loaded | None = None
         self._closing = asyncio.Event()
 
@@ -52,9 +52,9 @@ class OpenVINOEngine:
         """
         engine = cls(settings, seed=seed)
         try:
-            child = await engine._start()
+            process = await engine._start()
             async with alongside() as tasks:
-                tasks.create_task(engine._supervise(child))
+                tasks.create_task(engine._supervise(process))
                 try:
                     yield engine
                 finally:
@@ -80,7 +80,7 @@ class OpenVINOEngine:
     @property
     def pid(self) -> int | None:
         """The model's process, None while there is none."""
-        return self._child.pid if self._child else None
+        return self._process.pid if self._process else None
 
     async def healthy(self) -> bool:
         """Whether the model's process is loaded and there."""
@@ -133,8 +133,8 @@ class OpenVINOEngine:
         self._closing.set()
         self._loaded = None
         self._fail(EngineDied("the engine was closed"))
-        if self._child is not None:
-            await self._child.end()
+        if self._process is not None:
+            await self._process.end()
 
     def _ready(self) -> Loaded:
         if self._loaded is None:
@@ -156,10 +156,10 @@ class OpenVINOEngine:
             )
 
     def _send(self, frame: ToWorker) -> None:
-        if self._child is not None:
-            self._child.send(frame)
+        if self._process is not None:
+            self._process.send(frame)
 
-    async def _start(self) -> Child:
+    async def _start(self) -> EngineProcess:
         """Start a process and wait until it has loaded."""
         settings = self._settings
         load = Load(
@@ -174,43 +174,44 @@ class OpenVINOEngine:
             adapter_lanes=settings.adapter_lanes,
             adapter_kv_blocks=settings.adapter_kv_blocks,
         )
-        self._child = child = await Child.start(load, self._requests.advance, self._adapters.tried)
+        steps, tried = self._requests.advance, self._adapters.tried
+        self._process = process = await EngineProcess.start(load, steps, tried)
         try:
-            loaded = await child.loaded(timeout_s=settings.start_timeout_s)
-            await child.unless_ended(self._adapters.load_again())
+            loaded = await process.loaded(timeout_s=settings.start_timeout_s)
+            await process.unless_ended(self._adapters.load_again())
         except BaseException:
-            child.kill()
-            await child.end()
+            process.kill()
+            await process.end()
             raise
         self._loaded = loaded
         _log.info(
             "engine ready",
             model=settings.model.name,
-            pid=child.pid,
+            pid=process.pid,
             load_s=round(loaded.load_s, 3),
             warm_up_s=round(loaded.warm_up_s, 3),
             kv_cache_bytes=loaded.kv_cache_bytes,
             request_tokens=self.request_tokens,
         )
-        return child
+        return process
 
-    async def _supervise(self, child: Child) -> None:
+    async def _supervise(self, process: EngineProcess) -> None:
         """Start the process anew whenever it ends, until the engine is closed."""
         delay_s, clock = self._settings.restart_delay_s, asyncio.get_running_loop().time
         while True:
             began = clock()
-            reason = await child.ended()
+            reason = await process.gone()
             self._loaded = None
             if self._closing.is_set():
                 return
-            _log.error("engine died", pid=child.pid, reason=reason)
+            _log.error("engine died", pid=process.pid, reason=reason)
             self._fail(EngineDied(f"the engine died: {reason}"))
             if clock() - began > _STEADY_S:
                 delay_s = self._settings.restart_delay_s
             while not await self._closed_within(delay_s):
                 delay_s = min(delay_s * 2, self._settings.max_restart_delay_s)
                 try:
-                    child = await self._start()
+                    process = await self._start()
                 except Unusable as error:
                     _log.warning("engine restart failed", reason=str(error), next_try_s=delay_s)
                 else:

@@ -1,18 +1,18 @@
-"""What the engine and its worker process say to each other: length-prefixed msgpack, a pure codec.
+"""The messages between the engine and its worker process: msgpack in the frames of `workers.frames`.
 
-A frame is four bytes of length, big-endian, and one message: an array whose first item tells its type. The
-engine sends one `Load`, then `Submit`, `Cancel`, `LoadAdapter` and `DropAdapter`; the worker answers `Loaded`
-or `Unloadable`, then at most one `Stepped` for each step of its batches, and one `AdapterTried` for each
-adapter. Closing the socket ends the worker.
+A message is an array whose first item tells its type. The engine sends one `Load`, then `Submit`, `Cancel`,
+`LoadAdapter` and `DropAdapter`; the worker answers `Loaded` or `Unloadable`, then at most one `Stepped` for
+each step of its batches, and one `AdapterTried` for each adapter. Closing the socket ends the worker.
 """
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
-_LENGTH_BYTES = 4
+from nearstream.workers.frames import framed
 
 Ending = Literal["length", "eos", "cancelled"]
 FailureKind = Literal["invalid", "overloaded", "failed"]
@@ -134,44 +134,12 @@ class AdapterTried(msgspec.Struct, frozen=True, array_like=True, tag=8):
 
 ToWorker = Load | Submit | Cancel | LoadAdapter | DropAdapter
 FromWorker = Loaded | Unloadable | Stepped | AdapterTried
-Frame = TypeVar("Frame", ToWorker, FromWorker)
 
 
 def encode(frame: ToWorker | FromWorker) -> bytes:
     """The bytes of one frame."""
-    body = msgspec.msgpack.encode(frame)
-    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+    return framed(msgspec.msgpack.encode(frame))
 
 
-class FrameReader(Generic[Frame]):
-    """Turns bytes, cut anywhere, back into frames."""
-
-    def __init__(self, kind: type[Frame]) -> None:
-        self._decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(kind)
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that `data` completes."""
-        buffer = self._buffer
-        buffer += data
-        frames: list[Frame] = []
-        start = 0
-        while len(buffer) - start >= _LENGTH_BYTES:
-            body = start + _LENGTH_BYTES
-            end = body + int.from_bytes(buffer[start:body], "big")
-            if len(buffer) < end:
-                break
-            frames.append(self._decoder.decode(memoryview(buffer)[body:end]))
-            start = end
-        del buffer[:start]
-        return frames
-
-
-def to_worker() -> FrameReader[ToWorker]:
-    """A reader for the worker's end."""
-    return FrameReader(ToWorker)  # type: ignore[arg-type]
-
-
-def from_worker() -> FrameReader[FromWorker]:
-    """A reader for the engine's end."""
-    return FrameReader(FromWorker)  # type: ignore[arg-type]
+decode_to_worker: Callable[[memoryview], ToWorker] = msgspec.msgpack.Decoder(ToWorker).decode
+decode_from_worker: Callable[[memoryview], FromWorker] = msgspec.msgpack.Decoder(FromWorker).decode

@@ -1,4 +1,4 @@
-"""What the server and a handler's process say to each other: length-prefixed frames, a pure codec.
+"""The messages between the server and a handler's process: length-prefixed frames, a pure codec.
 
 A frame is four bytes of length, one byte that tells its kind, four bytes that tell the call, and its load;
 numbers are big-endian. The length counts what follows it. LOAD, CALL, READY, REFUSED, HEAD and FAILED carry
@@ -20,6 +20,7 @@ READY, REFUSED, BEGUN, HEAD, CHUNK, END, FAILED = 16, 17, 18, 19, 20, 21, 22
 
 _HEAD = struct.Struct(">IBI")
 _LENGTH_BYTES = 4
+_ABOUT = struct.Struct(">BI")
 _COUNT = struct.Struct(">I")
 
 
@@ -42,6 +43,12 @@ class Member(NamedTuple):
 def encode(kind: int, call: int = 0, load: bytes | bytearray = b"") -> bytes:
     """A frame's bytes."""
     return _HEAD.pack(len(load) + _HEAD.size - _LENGTH_BYTES, kind, call) + load
+
+
+def decode(body: memoryview) -> Frame:
+    """The frame that follows a length."""
+    kind, call = _ABOUT.unpack_from(body)
+    return Frame(kind, call, bytes(body[_ABOUT.size :]))
 
 
 def encode_json(kind: int, call: int, document: Any) -> bytes:
@@ -107,11 +114,11 @@ class FrameReader:
         frames = []
         at = 0
         while len(buffer) - at >= _HEAD.size:
-            length, kind, call = _HEAD.unpack_from(buffer, at)
+            (length,) = _COUNT.unpack_from(buffer, at)
             end = at + _LENGTH_BYTES + length
             if len(buffer) < end:
                 break
-            frames.append(Frame(kind, call, bytes(buffer[at + _HEAD.size : end])))
+            frames.append(decode(memoryview(buffer)[at + _LENGTH_BYTES : end]))
             at = end
         del buffer[:at]
         return frames

@@ -1,23 +1,30 @@
-"""What a user's process prints, as lines of the log.
+"""What a program prints, as lines fit for a log.
 
-A slice at a time: the pipe is not read while lines wait to be written, so a process that prints without end
+A slice at a time: the pipe is not read while lines wait to be written, so a program that prints without end
 waits for its log, and the server never does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 _SLICE_LINES = 64
 _SLICE_PAUSE_S = 0.002
 _LINE_BYTES = 8192
+_NEWLINE = re.compile(rb"\n")
+_NEWLINE_OR_RETURN = re.compile(rb"[\r\n]")
 
 
 class Lines:
-    """Lines from bytes cut anywhere; one that is too long is handed on in pieces."""
+    """Lines from bytes cut anywhere; one that is too long is handed on in pieces.
 
-    def __init__(self) -> None:
+    `returns`: a carriage return ends a line, too, as progress bars use it.
+    """
+
+    def __init__(self, *, returns: bool = False) -> None:
+        self._end = _NEWLINE_OR_RETURN if returns else _NEWLINE
         self._buffer = b""
 
     def feed(self, data: bytes) -> None:
@@ -25,17 +32,17 @@ class Lines:
 
     def next(self, *, last: bool = False) -> str | None:
         """The next line, without its end; None until there is a whole one. `last`: the rest is one, too."""
-        end = self._buffer.find(b"\n", 0, _LINE_BYTES)
-        if end < 0:
+        end = self._end.search(self._buffer, 0, _LINE_BYTES)
+        if end is None:
             if len(self._buffer) < _LINE_BYTES and not (last and self._buffer):
                 return None
             line, self._buffer = self._buffer[:_LINE_BYTES], self._buffer[_LINE_BYTES:]
         else:
-            line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
+            line, self._buffer = self._buffer[: end.start()], self._buffer[end.end() :]
         return printable(line.decode(errors="replace").rstrip("\r"))
 
 
-class Pump:
+class LinePump:
     """Hands the lines of one pipe to `write`, pausing the pipe meanwhile."""
 
     def __init__(

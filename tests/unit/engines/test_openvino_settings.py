@@ -1,21 +1,7 @@
 from __future__ import annotations
 
-import signal
-
-from nearstream.engines.openvino.child import exit_reason
 from nearstream.engines.openvino.properties import cpu_properties
 from nearstream.engines.openvino.settings import EngineSettings
-
-
-def test_a_signal_is_named():
-    assert "SIGKILL" in exit_reason(-signal.SIGKILL, "") and "memory" in exit_reason(-signal.SIGKILL, "")
-    assert "SIGSEGV" in exit_reason(-signal.SIGSEGV, "noise")
-
-
-def test_the_last_that_was_said_explains_a_status():
-    assert exit_reason(1, "Traceback\nImportError: no openvino\n\n").endswith(
-        "status 1: ImportError: no openvino"
-    )
 
 
 def test_an_engine_with_a_share_of_the_cores_is_not_pinned_to_the_first(tmp_path):
