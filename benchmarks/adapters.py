@@ -25,10 +25,10 @@ import psutil
 from benchmarks import machine
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
 from nearstream.formats import safetensors
-from nearstream.models.adapters_base import Modules, adaptable_modules
 from nearstream.models.builtin import builtin_path
+from nearstream.models.lora.modules import Modules, adaptable_modules
 
 TOKENS = 200
 STREAMS = 8
@@ -100,7 +100,7 @@ async def timed(work: Callable[[], object]) -> float:
     return perf_counter() - started
 
 
-async def measure(settings: EngineSettings, weights: Sequence[Path]) -> Figures:
+async def measure(settings: OpenVINOSettings, weights: Sequence[Path]) -> Figures:
     """Every figure, of an engine with one lane; the last one with two."""
     found: Figures = {}
     async with OpenVINOEngine.open(settings) as engine:
@@ -135,7 +135,7 @@ def main() -> None:
     """Measure, print, keep."""
     model = Path(sys.argv[1]) if len(sys.argv) > 1 else builtin_path()
     base = adaptable_modules(model)
-    settings = EngineSettings(model, 8192, context_tokens=1024, vocab_size=4096, adaptable=base)
+    settings = OpenVINOSettings(model, 8192, context_tokens=1024, vocab_size=4096, adaptable=base)
     machine.wait_until_quiet()
     with tempfile.TemporaryDirectory() as folder:
         weights = [write_adapter(base, Path(folder) / f"{seed}.safetensors", seed) for seed in (1, 2)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nearstream.compose.model_server import limits
 from nearstream.compose.site import read_image, verifier
 from nearstream.config.container import ContainerSettings
 from nearstream.core.errors import Unusable
 from nearstream.home.keys import Credentials
+from nearstream.replica.tgi.limits import limits
 from nearstream.wire.dialects.hf.terms import Release, tgi_release
 
 TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu"

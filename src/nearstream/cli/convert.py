@@ -26,7 +26,9 @@ def convert(
     """
     _, place = site(home)
     place.create()
-    found = asyncio.run(resolve(model, cache=place.cache, weights=weights, progress=_tell))
+    found = asyncio.run(
+        resolve(model, formats=("ir", "gguf"), cache=place.cache, weights=weights, progress=_tell)
+    )
     if json:
         print(jsonlib.dumps({"model": model, "path": str(found.path), "kind": found.kind}))
     else:

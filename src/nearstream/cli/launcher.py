@@ -16,21 +16,13 @@ from nearstream.config.launcher import FLAGS, LauncherSettings, launcher_setting
 from nearstream.config.settings import load
 from nearstream.core.aliases import apply_aliases
 from nearstream.core.errors import Missing, NearstreamError, Unusable
-from nearstream.home.paths import Home
-from nearstream.models.convert import WeightFormat
+from nearstream.models.weights import quantised_to
 from nearstream.telemetry import logs
 from nearstream.wire.dialects.hf.terms import LATEST
 
 _log = structlog.get_logger(__name__)
 _EXIT_FAILED = 1
 SAGEMAKER = "serve"
-# The formats that mean "make the weights smaller as they are loaded"; the others are formats of checkpoints.
-_WEIGHTS: dict[str, WeightFormat] = {
-    "bitsandbytes": "int8",
-    "eetq": "int8",
-    "bitsandbytes-nf4": "int4",
-    "bitsandbytes-fp4": "int4",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -92,7 +84,7 @@ def _explain(settings: LauncherSettings, unknown: Sequence[str]) -> None:
     """One line for each thing that was asked for and is not done."""
     for flag in settings.unheeded:
         _log.info("flag without effect", flag=f"--{flag.name}", because=flag.fate)
-    if settings.quantize and settings.quantize not in _WEIGHTS:
+    if settings.quantize and not quantised_to(settings.quantize):
         _log.info("flag without effect", flag="--quantize", because="checkpoints are read as they are")
     for word in unknown:
         if word.startswith("-"):
@@ -109,9 +101,9 @@ def _serve(settings: LauncherSettings) -> None:
         host=settings.hostname,
         port=settings.port,
         uds=None,
-        weights=_WEIGHTS.get(settings.quantize or "", "fp16"),
+        weights=quantised_to(settings.quantize) or "fp16",
     )
-    uvloop.run(model_server(options, settings.container, Home(site.home)))
+    uvloop.run(model_server(options, settings.container, site))
 
 
 def _fail(what: str) -> NoReturn:

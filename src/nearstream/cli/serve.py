@@ -15,7 +15,6 @@ from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import ContainerSettings, container_settings
 from nearstream.config.settings import Settings, load, own_environment
 from nearstream.core.errors import Unusable
-from nearstream.home.paths import Home
 from nearstream.replica.host import Place
 from nearstream.telemetry import logs
 
@@ -58,7 +57,7 @@ def serve(
     if model_data is not None:
         if model_dir is not None:
             raise Unusable("--model-dir and --model-data were both given: a model comes from one of them.")
-        from nearstream.compose.model_data import fetched  # noqa: PLC0415  # boto3 takes a while to import
+        from nearstream.models.site_data import fetched  # noqa: PLC0415  # boto3 takes a while to import
 
         model_dir = uvloop.run(fetched(model_data, deployment, site))
     if port is None and uds is None:
@@ -81,7 +80,7 @@ def serve(
         port=port,
         uds=uds,
     )
-    uvloop.run(model_server(options, container, Home(site.home)))
+    uvloop.run(model_server(options, container, site))
 
 
 def _serve_lmi(options: LmiOptions, container: ContainerSettings, site: Settings) -> None:

@@ -1,8 +1,7 @@
-"""Builds one model server that stands in for the LMI container."""
+"""Builds one model server with the API of the LMI container."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from pathlib import Path
 
 import structlog
 
-from nearstream.compose.lmi_models import Shop, folder_of, open_model
 from nearstream.compose.model_server import traces
 from nearstream.config.container import ContainerSettings
-from nearstream.config.serving.read import read_serving
 from nearstream.config.settings import Settings
+from nearstream.engines.table import engine_kind
 from nearstream.home.paths import Home
 from nearstream.replica.host import Place
 from nearstream.replica.lmi.app import Front
+from nearstream.replica.lmi.loader import ModelLoader
 from nearstream.replica.lmi.management import inferred_name
 from nearstream.replica.lmi.served import Source
 from nearstream.replica.lmi.server import LmiServerSettings, Parts, serve
@@ -30,7 +29,6 @@ log = structlog.get_logger()
 clock = time.time  # noqa: TID251 - registrations and sessions tell the date
 # What SageMaker's containers call the model that they were started with.
 MODEL_NAME = "model"
-MARK_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +49,19 @@ async def lmi_server(
 ) -> None:
     """Serve until SIGTERM. Raises Unusable for a model, a setting or an address that cannot be used."""
     release, metrics, source = lmi_release(options.version), DjlMetrics(), _at_startup(options)
-    shop = Shop(
+    loader = ModelLoader(
         release=release,
         environ=environ,
         cache=Home(site.home).cache,
         aliases=site.aliases,
+        engine=engine_kind(site.engine),
         metrics=metrics,
         clock=clock,
         fetch=partial(_fetched, options.deployment, site),
-        asked=options.model,
+        model=options.model,
         model_id=options.model_id,
     )
-    folder = await folder_of(shop, source.url) if source.url else None
-    serving, _ = read_serving(folder, environ, version=release.version)
+    serving = await loader.settings(source)
     front = Front(
         release,
         max_request_bytes=serving.max_request_bytes,
@@ -75,17 +73,16 @@ async def lmi_server(
     with traces(container) as trace:
         await serve(
             LmiServerSettings(options.place, front, (source,)),
-            Parts(partial(open_model, shop), metrics, clock, trace),
+            Parts(partial(loader.open, startup=serving), metrics, clock, trace),
             on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
             on_ready=lambda: log.info("ready", model=source.name),
         )
 
 
 async def _fetched(deployment: str, site: Settings, url: str) -> Path:
-    from nearstream.compose.model_data import fetched  # noqa: PLC0415 - boto3 takes a while to import
+    from nearstream.models.site_data import fetched  # noqa: PLC0415 - boto3 takes a while to import
 
-    mark = hashlib.sha256(url.encode()).hexdigest()[:MARK_DIGITS]
-    return await fetched(url, deployment and f"{deployment}-{mark}", site)
+    return await fetched(url, deployment, site)
 
 
 def _at_startup(options: LmiOptions) -> Source:

@@ -18,6 +18,7 @@ from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
 from nearstream.deploy.logs import LocalLogs
 from nearstream.deploy.objectstore import ObjectStore, end_left_in
+from nearstream.engines.table import engine_kind
 from nearstream.fleet import images
 from nearstream.fleet.controller import Controller, Parts
 from nearstream.fleet.pool import Pool
@@ -53,6 +54,7 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
 
     Raises Unusable for a port, a database or a folder that cannot be used.
     """
+    engine_kind(settings.engine)  # one that is not there is refused now, and not by each replica
     account = Account(credentials.account, credentials.region)
     wake = asyncio.Event()
     pool = Pool(random=random.random, clock=clock)

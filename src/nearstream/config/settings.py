@@ -45,6 +45,8 @@ class Settings:
     port: int = DEFAULT_PORT
     home: Path = field(default_factory=lambda: Path.home() / ".nearstream")
     model: str = "builtin"
+    engine: str = "openvino"
+    """What models run on, by its name in the table of engines."""
     aliases: tuple[tuple[str, str], ...] = ()
     region: str = "us-east-1"
     database: str | None = None
@@ -66,6 +68,7 @@ _KEYS = (
     "port",
     "home",
     "model",
+    "engine",
     "aliases",
     "region",
     "database",
@@ -198,6 +201,7 @@ def replica_environment(
     own = {
         "NEARSTREAM_HOME": str(home),
         "NEARSTREAM_ALIASES": ",".join(pairs),
+        "NEARSTREAM_ENGINE": settings.engine,
         "NEARSTREAM_S3_URL": settings.s3_url or "",
         "NEARSTREAM_MODEL_DATA_GIB": str(settings.model_data_gib),
     }

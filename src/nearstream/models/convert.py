@@ -15,15 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
 from nearstream.core.errors import Unusable
 from nearstream.home.locks import locked
 from nearstream.models.directory import ModelDirectory, read_model
 from nearstream.models.hub import Progress
+from nearstream.models.weights import WeightFormat
 from nearstream.workers.command import CommandFailed, run
-
-WeightFormat = Literal["fp16", "int8", "int4"]
 
 TORCH = "torch==2.13.0"
 _REQUIREMENTS = "convert-requirements.lock"

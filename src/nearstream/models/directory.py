@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from nearstream.core.errors import Unusable
+from nearstream.core.models import ModelFormat
 from nearstream.formats import gguf, safetensors
 from nearstream.models.checkpoint import eos_token_ids, kv_bytes_per_token, read_config
-
-Kind = Literal["ir", "gguf", "hf"]
 
 IR_MODEL = "openvino_model.xml"
 IR_WEIGHTS = "openvino_model.bin"
 TOKENIZER = "tokenizer.json"
+DEFAULT_CONTEXT_TOKENS = 4096
+"""For a model that does not say how much it was trained for."""
+ANY_FORMAT: tuple[ModelFormat, ...] = ("ir", "hf", "gguf")
+"""Of several formats in one folder the first is read, unless another is wanted."""
+
+_FILES: dict[ModelFormat, str] = {"ir": IR_MODEL, "hf": "*.safetensors", "gguf": "*.gguf"}
 _CONSTANT = re.compile(rb'offset="(\d+)" size="(\d+)"')
 _SAFETENSORS_INDEX = "model.safetensors.index.json"
 
@@ -29,11 +34,11 @@ class ModelDirectory:
 
     `path` is the folder of its tokenizer and configs; `model` is what an engine loads: that folder, or a GGUF
     file.
-    An "hf" checkpoint must be converted before an engine can load it.
+    `kind` is the format that was read, where a folder holds several.
     """
 
     path: Path
-    kind: Kind
+    kind: ModelFormat
     name: str
     model: Path
     architecture: str = ""
@@ -46,26 +51,37 @@ class ModelDirectory:
     """tokenizer.json; None only for a GGUF file that has none beside it, which `resolve` unpacks."""
 
 
-def read_model(path: Path, *, name: str | None = None) -> ModelDirectory:
-    """Look at the folder or GGUF file at `path`. Raises Unusable, saying what is missing or cut short."""
+def read_model(
+    path: Path, *, name: str | None = None, wanted: Collection[ModelFormat] = ANY_FORMAT
+) -> ModelDirectory:
+    """Look at the folder or GGUF file at `path`. Raises Unusable, saying what is missing or cut short.
+
+    Of several formats in one folder the first of those `wanted` is read; of none of those, the first.
+    """
     if not path.exists():
         raise Unusable(f"there is no model at {path}: the path does not exist")
     if path.is_file():
         if path.suffix != ".gguf":
             raise Unusable(f"{path} is a file, but no .gguf file; name the folder that holds the model")
         return _gguf(path, name or path.stem)
-    if (path / IR_MODEL).is_file():
-        _check_ir(path)
-        return _checkpoint(path, "ir", name or path.name)
-    if shards := sorted(path.glob("*.safetensors")):
-        _check_safetensors(path, shards)
-        return _checkpoint(path, "hf", name or path.name)
-    if files := sorted(path.glob("*.gguf")):
-        return _gguf(files[0], name or path.name)
-    raise Unusable(f"{path} holds no model: no {IR_MODEL}, no *.gguf and no *.safetensors is in it")
+    found = [kind for kind in ANY_FORMAT if next(path.glob(_FILES[kind]), None) is not None]
+    if not found:
+        raise Unusable(f"{path} holds no model: no {IR_MODEL}, no *.gguf and no *.safetensors is in it")
+    kind = next((kind for kind in found if kind in wanted), found[0])
+    return _READERS[kind](path, name or path.name)
 
 
-def _checkpoint(path: Path, kind: Kind, name: str) -> ModelDirectory:
+def _ir(path: Path, name: str) -> ModelDirectory:
+    _check_ir(path)
+    return _checkpoint(path, "ir", name)
+
+
+def _hf(path: Path, name: str) -> ModelDirectory:
+    _check_safetensors(path, sorted(path.glob(_FILES["hf"])))
+    return _checkpoint(path, "hf", name)
+
+
+def _checkpoint(path: Path, kind: ModelFormat, name: str) -> ModelDirectory:
     tokenizer = path / TOKENIZER
     if not tokenizer.is_file():
         raise Unusable(
@@ -166,3 +182,10 @@ def _safetensors_bytes(path: Path) -> int:
 def _check_size(path: Path, wanted: int) -> None:
     if (found := path.stat().st_size) < wanted:
         raise Unusable(f"{path} is cut short: {found} bytes are there, {wanted} belong to it")
+
+
+_READERS: dict[ModelFormat, Callable[[Path, str], ModelDirectory]] = {
+    "ir": _ir,
+    "hf": _hf,
+    "gguf": lambda path, name: _gguf(min(path.glob(_FILES["gguf"])), name),
+}

@@ -60,6 +60,12 @@ def parse_hub_id(name: str) -> HubId | None:
     return HubId(match["repo"], match["revision"], match["file"])
 
 
+def with_revision(model: str, revision: str | None) -> str:
+    """`model` at `revision`, where it is a hub id that names none itself; a path stays as it is."""
+    hub_id = None if revision is None or Path(model).exists() else parse_hub_id(model)
+    return model if hub_id is None or hub_id.revision is not None else f"{model}@{revision}"
+
+
 async def fetch(wanted: HubId, *, progress: Progress) -> Snapshot:
     """Bring the files here, or find them in the hub's cache. Raises Unusable with the one reason."""
     progress(f"fetching {wanted.repo}")

@@ -12,19 +12,19 @@ from tests.contract.engines.asking import USUAL, CountingEngine, Limits
 
 from nearstream.core.errors import Unusable
 from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
 from nearstream.engines.scripted import ScriptedEngine
-from nearstream.models.adapters_base import adaptable_modules
 from nearstream.models.builtin import builtin_path
+from nearstream.models.lora.modules import adaptable_modules
 
 
 @pytest.fixture(scope="session")
-def openvino_settings() -> EngineSettings:
+def openvino_settings() -> OpenVINOSettings:
     try:
         model: Path = builtin_path()
     except Unusable as absent:
         pytest.skip(str(absent))
-    return EngineSettings(
+    return OpenVINOSettings(
         model,
         kv_bytes_per_token=8192,
         kv_cache_bytes=64 << 20,

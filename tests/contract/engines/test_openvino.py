@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unsupported, Unusable
 from nearstream.core.generation import EngineRequest, Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
 
 SAMPLED = Sampling(do_sample=True, temperature=1.0)
 
@@ -131,7 +131,7 @@ async def test_a_failing_user_of_the_engine_gets_its_own_error_and_leaves_no_pro
 async def test_a_folder_without_a_model_is_unusable_in_the_loaders_words(tmp_path):
     (tmp_path / "openvino_model.xml").write_text("<net/>")
     with pytest.raises(Unusable, match=r"could not be loaded: .+"):
-        async with OpenVINOEngine.open(EngineSettings(tmp_path)):
+        async with OpenVINOEngine.open(OpenVINOSettings(tmp_path)):
             pass
 
 
@@ -211,7 +211,7 @@ async def test_alternatives_to_the_chosen_token_are_refused(engine, top_n):
         await collect(engine, sampling=top_n)
 
 
-def text_of(settings: EngineSettings, token_ids: list[int]) -> str:
+def text_of(settings: OpenVINOSettings, token_ids: list[int]) -> str:
     return Tokenizer.from_file(str(settings.model / "tokenizer.json")).decode(token_ids)
 
 
@@ -300,10 +300,10 @@ async def test_a_grammar_without_the_tokenizers_model_is_refused(openvino_settin
 STARTS_AN_ENGINE = """
 import asyncio, pathlib, sys
 from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
 
 async def main():
-    settings = EngineSettings(pathlib.Path(sys.argv[1]), kv_cache_bytes=1 << 26)
+    settings = OpenVINOSettings(pathlib.Path(sys.argv[1]), kv_cache_bytes=1 << 26)
     async with OpenVINOEngine.open(settings) as engine:
         sys.stderr.write(f"{engine.pid}\\n")
         await asyncio.Event().wait()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
 from nearstream.models.builtin import builtin_path
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
@@ -21,7 +21,7 @@ TERMS = Terms(limits=Limits(max_input_tokens=1024, max_total_tokens=2048))
 async def serving_builtin() -> AsyncIterator[str]:
     """Its address, once it is ready."""
     told = ServerSettings("builtin", builtin_path(), TERMS, port=0, grace_s=5)
-    engine = EngineSettings(model=builtin_path(), context_tokens=2048, vocab_size=4096, threads=1)
+    engine = OpenVINOSettings(model=builtin_path(), context_tokens=2048, vocab_size=4096, threads=1)
     addresses: list[str] = []
     stop, ready = asyncio.Event(), asyncio.Event()
 

@@ -18,10 +18,10 @@ from tests.support.waiting import until
 
 from nearstream.core.errors import Unusable
 from nearstream.engines.openvino.engine import OpenVINOEngine
-from nearstream.engines.openvino.settings import EngineSettings
-from nearstream.models.adapters_base import Modules, adaptable_modules
-from nearstream.models.adapters_store import AdapterStore
+from nearstream.engines.openvino.settings import OpenVINOSettings
 from nearstream.models.builtin import builtin_path
+from nearstream.models.lora.modules import Modules, adaptable_modules
+from nearstream.models.lora.store import AdapterStore
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
@@ -232,7 +232,7 @@ async def on_openvino(tmp_path: Path, **configured: str) -> AsyncIterator[Client
     base, stop, ready = adaptable_modules(model), asyncio.Event(), asyncio.Event()
     adapters = adapters_in(tmp_path, base, **configured)
     terms = Terms(limits=Limits(max_input_tokens=512, max_total_tokens=1024), adapters=adapters)
-    engine = EngineSettings(
+    engine = OpenVINOSettings(
         model,
         context_tokens=1024,
         vocab_size=4096,

@@ -111,7 +111,9 @@ def test_another_kind_of_file_is_refused(tmp_path):
 
 
 async def unpacked(tmp_path: Path, metadata: dict[str, object]) -> tuple[Tokenizer, dict[str, str]]:
-    model = await resolve(str(gguf(tmp_path / "tiny.gguf", metadata)), cache=tmp_path / "cache")
+    model = await resolve(
+        str(gguf(tmp_path / "tiny.gguf", metadata)), formats=("ir", "gguf"), cache=tmp_path / "cache"
+    )
     assert model.tokenizer is not None and model.model == tmp_path / "tiny.gguf"
     config = json.loads((model.path / "tokenizer_config.json").read_text())
     return Tokenizer.from_file(str(model.tokenizer)), config

@@ -11,10 +11,10 @@ from tests.support.lora import noise, pair, saying, write_adapter, write_safeten
 
 from nearstream.core.errors import Unusable
 from nearstream.formats import safetensors
-from nearstream.models.adapters import read_adapter
-from nearstream.models.adapters_base import adaptable_modules
-from nearstream.models.adapters_store import AdapterStore
 from nearstream.models.builtin import builtin_path
+from nearstream.models.lora.modules import adaptable_modules
+from nearstream.models.lora.peft import read_adapter
+from nearstream.models.lora.store import AdapterStore
 
 BASE = adaptable_modules(builtin_path())
 DOWN = "model.layers.0.mlp.down_proj"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.models.test_directory import CONFIG, write
+from tests.unit.models.test_directory import CONFIG, safetensors, write
 
 from nearstream.core.errors import Unusable
 from nearstream.models.hub import HubId, parse_hub_id
@@ -28,11 +28,28 @@ async def test_a_folder_is_found_by_its_path(tmp_path):
     (tmp_path / "openvino_model.xml").write_text("<net/>")
     (tmp_path / "openvino_model.bin").write_bytes(b"")
     write(tmp_path, config=CONFIG, tokenizer={})
-    model = await resolve(str(tmp_path), cache=tmp_path / "cache")
+    model = await resolve(str(tmp_path), formats=("ir", "gguf"), cache=tmp_path / "cache")
     assert (model.kind, model.path) == ("ir", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["nothing", "./nothing", "/no/such/model"])
 async def test_a_name_for_nothing_is_refused(tmp_path, name):
     with pytest.raises(Unusable, match=r"nothing|no/such/model"):
-        await resolve(name, cache=tmp_path)
+        await resolve(name, formats=("ir", "gguf"), cache=tmp_path)
+
+
+async def test_it_stops_at_a_format_that_the_engine_takes(tmp_path):
+    """A folder of a checkpoint and of what was made from it."""
+    (tmp_path / "openvino_model.xml").write_text("<net/>")
+    (tmp_path / "openvino_model.bin").write_bytes(b"")
+    safetensors(tmp_path / "model.safetensors", 64)
+    write(tmp_path, config=CONFIG, tokenizer={})
+    for formats, kind in ((("ir", "gguf"), "ir"), (("hf",), "hf"), (("gguf", "hf"), "hf")):
+        assert (await resolve(str(tmp_path), formats=formats, cache=tmp_path / "cache")).kind == kind
+
+
+async def test_a_format_that_cannot_be_made_into_one_that_the_engine_takes_is_refused(tmp_path):
+    safetensors(tmp_path / "model.safetensors", 64)
+    write(tmp_path, config=CONFIG, tokenizer={})
+    with pytest.raises(Unusable, match="is a Hugging Face checkpoint, and the engine does not load that"):
+        await resolve(str(tmp_path), formats=("gguf",), cache=tmp_path / "cache")

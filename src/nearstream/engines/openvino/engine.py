@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,7 +21,8 @@ from nearstream.engines.openvino.options import options_of, refuse_unsupported
 from nearstream.engines.openvino.process import EngineProcess
 from nearstream.engines.openvino.properties import cpu_properties
 from nearstream.engines.openvino.requests import Requests
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
+from nearstream.engines.settings import EngineSettings, PreparedEngine
 from nearstream.tasks import alongside
 
 _STEADY_S = 60.0
@@ -31,7 +33,7 @@ _log = structlog.get_logger(__name__)
 class OpenVINOEngine:
     """Continuous batching on the CPU. Made by `open`, which also ends it."""
 
-    def __init__(self, settings: EngineSettings, *, seed: Callable[[], int]) -> None:
+    def __init__(self, settings: OpenVINOSettings, *, seed: Callable[[], int]) -> None:
         self._settings = settings
         self._seed = seed
         self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
@@ -43,7 +45,7 @@ class OpenVINOEngine:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: EngineSettings, *, seed: Callable[[], int] = lambda: random.getrandbits(63)
+        cls, settings: OpenVINOSettings, *, seed: Callable[[], int] = lambda: random.getrandbits(63)
     ) -> AsyncIterator[OpenVINOEngine]:
         """Load the model, generate once, and keep its process running until the block is left.
 
@@ -224,6 +226,21 @@ class OpenVINOEngine:
         except TimeoutError:
             return False
         return True
+
+
+def prepare(settings: EngineSettings) -> PreparedEngine:
+    """The engine for a model, by the settings that all engines have and the defaults of this one."""
+    own = OpenVINOSettings(
+        model=settings.model,
+        context_tokens=settings.context_tokens,
+        vocab_size=settings.vocab_size,
+        kv_bytes_per_token=settings.kv_bytes_per_token,
+        max_seqs=settings.max_seqs,
+        adaptable=settings.adaptable,
+        adapter_lanes=settings.active_adapters,
+        start_timeout_s=settings.start_timeout_s,
+    )
+    return PreparedEngine(own.request_tokens, partial(OpenVINOEngine.open, own))
 
 
 def _little_endian(token_ids: Sequence[int]) -> bytes:

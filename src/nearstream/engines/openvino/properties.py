@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from nearstream.engines.openvino.settings import EngineSettings
+from nearstream.engines.openvino.settings import OpenVINOSettings
 
 
-def cpu_properties(settings: EngineSettings) -> dict[str, str]:
+def cpu_properties(settings: OpenVINOSettings) -> dict[str, str]:
     """The defaults, and over them the user's own.
 
     The plugin chooses bfloat16 where the CPU has it, and pins one thread to each core, which is fastest for

@@ -31,7 +31,7 @@ def default_kv_cache_bytes() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineSettings:
+class OpenVINOSettings:
     """How to load one model and how much to take on at once.
 
     `model` is a folder with openvino_model.xml, or a GGUF file. `kv_bytes_per_token`, `context_tokens` and

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from nearstream.core.errors import Unusable
 from nearstream.formats import safetensors
 from nearstream.formats.safetensors import Tensor
-from nearstream.models.adapters_base import Modules
+from nearstream.models.lora.modules import Modules
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -1,16 +1,31 @@
-"""From what an adapter is called by to a file that an engine loads."""
+"""From the source of a LoRA adapter to a file that an engine loads."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import structlog
 
 from nearstream.core.errors import Unusable
 from nearstream.formats import safetensors
-from nearstream.models.adapters import Change, read_adapter
-from nearstream.models.adapters_base import Modules
 from nearstream.models.hub import Progress, fetch, parse_hub_id
+from nearstream.models.lora.modules import Modules
+from nearstream.models.lora.peft import Change, read_adapter
+
+_log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def adapter_store(cache: Path, base: Modules) -> Iterator[AdapterStore]:
+    """A store for the adapters of one model; its folder below `cache` goes when the block is left."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="adapters-", dir=cache) as folder:
+        yield AdapterStore(base, Path(folder), lambda text: _log.info("preparing an adapter", progress=text))
 
 
 class AdapterStore:

@@ -1,4 +1,4 @@
-"""Brings a replica its model's data before it loads."""
+"""Brings a model server the data of its model: from the S3 of the site that it belongs to, or another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nearstream.models.archives import GIB, Bounds
 from nearstream.models.artifacts import Places, model_data
 from nearstream.models.objects import Access
 
-log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 async def fetched(url: str, deployment: str, settings: Settings) -> Path:
@@ -25,7 +25,7 @@ async def fetched(url: str, deployment: str, settings: Settings) -> Path:
         places=Places(home.cache, home.path / "deployments"),
         pin=deployment,
         bounds=Bounds(total_bytes=settings.model_data_gib * GIB),
-        progress=lambda text: log.info("preparing the model's data", progress=text),
+        progress=lambda text: _log.info("preparing the model's data", progress=text),
     )
 
 

@@ -1,0 +1,126 @@
+"""What a model's serving.properties mean for the parts that serve it: engine, handler, requests, template."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from nearstream.config.serving.settings import NO_ROLLING_BATCH, ServingSettings
+from nearstream.config.settings import AWS_KEYS
+from nearstream.core.errors import Unusable
+from nearstream.engines.settings import EngineSettings
+from nearstream.handlers.settings import HandlerSettings
+from nearstream.models.directory import ModelDirectory
+from nearstream.models.lora.modules import adaptable_modules
+from nearstream.text.template import ChatTemplate, load_template
+from nearstream.text.tokenizer import SpecialTokens
+from nearstream.wire.dialects.hf.terms import Release, Terms
+from nearstream.wire.dialects.limits import Limits
+from nearstream.wire.dialects.lmi.terms import Format, LmiRelease, LmiTerms
+
+MAX_INPUTS = 32
+"""How many texts one body may hold."""
+ADAPTERS = "adapters"
+_OWN_VARIABLES = "NEARSTREAM_"
+_S3_VARIABLE = "NEARSTREAM_S3_URL"
+
+
+def engine_settings(serving: ServingSettings, model: ModelDirectory) -> EngineSettings:
+    """For a model on an engine."""
+    return EngineSettings(
+        model=model.model,
+        context_tokens=model.context_tokens,
+        vocab_size=model.vocab_size,
+        kv_bytes_per_token=model.kv_bytes_per_token,
+        max_seqs=serving.max_rolling_batch_size,
+        adaptable=adaptable_modules(model.model) if serving.enable_lora else {},
+        # Each that answers beside another takes memory: more than one only where somebody asks for it.
+        active_adapters=serving.max_loras if "max_loras" in serving.options else 1,
+        start_timeout_s=serving.model_loading_timeout_s,
+    )
+
+
+def handler_settings(
+    serving: ServingSettings, entry_point: str, *, model: str, cache: Path, environ: Mapping[str, str]
+) -> HandlerSettings:
+    """For a model with a handler of its own, which lies in the model's folder. Raises Unusable."""
+    if serving.directory is None:
+        raise Unusable(
+            f"option.entryPoint is {entry_point!r}, and there is no folder to find it in: give --model-dir."
+        )
+    return HandlerSettings(
+        model=model,
+        directory=serving.directory,
+        cache=cache,
+        entry_point=entry_point,
+        handler=serving.handler,
+        properties={**serving.arguments, **serving.options, "model_dir": str(serving.directory)},
+        environment={**_without_own(environ), **serving.handler_environment},
+        min_workers=serving.min_workers,
+        max_workers=serving.max_workers,
+        max_idle_time_s=serving.max_idle_time_s,
+        batch_size=serving.batch_size,
+        max_batch_delay_ms=serving.max_batch_delay_ms,
+        job_queue_size=serving.job_queue_size,
+        retry_threshold=serving.retry_threshold,
+        loading_timeout_s=serving.model_loading_timeout_s,
+        predict_timeout_s=serving.predict_timeout_s,
+        stream_timeout_s=serving.chunked_read_timeout_s,
+    )
+
+
+def request_terms(
+    serving: ServingSettings, release: LmiRelease, *, model: str, adapters: Container[str], context: int
+) -> LmiTerms:
+    """What requests may ask for, within `context` tokens, and how answers look."""
+    total = min(serving.max_model_len or context, context)
+    limits = Limits(
+        max_input_tokens=total - 1,
+        max_total_tokens=total,
+        max_client_batch_size=MAX_INPUTS,
+        max_concurrent_requests=serving.job_queue_size,
+        payload_limit_bytes=serving.max_request_bytes,
+    )
+    form = Format(
+        formatter=serving.output_formatter,
+        streaming=serving.enable_streaming,
+        rolling_batch=serving.rolling_batch != NO_ROLLING_BATCH,
+        tgi_compat=serving.tgi_compat,
+    )
+    tgi = Terms(replace(Release(), version=release.version), limits, adapters)
+    return LmiTerms(release, form, limits, tgi, model=model)
+
+
+def chat_template(serving: ServingSettings, path: Path, special: SpecialTokens) -> ChatTemplate | None:
+    """option.chat_template names a file in the model's folder, or is the template itself.
+
+    Without it: the template of the model at `path`. Raises Unusable.
+    """
+    given = serving.chat_template
+    if given is None:
+        return load_template(path, special)
+    file = (serving.directory or path) / given if "{" not in given else None
+    if file is None:
+        return ChatTemplate(given, special)
+    try:
+        return ChatTemplate(file.read_text(encoding="utf-8"), special)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"option.chat_template names {file}, which cannot be read: {error}") from error
+
+
+def adapters_in(directory: Path | None) -> list[tuple[str, str]]:
+    """The adapters in the folder `adapters` of a model's folder: their names and where they lie."""
+    folder = None if directory is None else directory / ADAPTERS
+    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder and folder.is_dir() else []
+    return [(path.name, str(path)) for path in found]
+
+
+def _without_own(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a user's code may see: the container's variables, none of the server's own, nor its keys."""
+    kept = AWS_KEYS if environ.get(_S3_VARIABLE) else ()
+    return {
+        name: value
+        for name, value in environ.items()
+        if not (name.startswith(_OWN_VARIABLES) or name in kept)
+    }
