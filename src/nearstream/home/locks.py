@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +32,28 @@ class Running:
 @asynccontextmanager
 async def locked(path: Path) -> AsyncIterator[None]:
     """Hold the lock file at `path`, waiting for whoever has it. Raises Unusable where it cannot be made."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise Unusable(f"{path.parent} cannot be used: {error.strerror}.") from error
-    with file:
+    with _lock_file(path) as file:
         while not _lock(file):  # noqa: ASYNC110 - the lock is another process's, no event tells of it
             await asyncio.sleep(_POLL_S)
         yield
+
+
+@contextmanager
+def locked_by_thread(path: Path, *, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """The same for a thread; `check` is called while it waits, and raises to give up."""
+    with _lock_file(path) as file:
+        while not _lock(file):
+            check()
+            time.sleep(_POLL_S)
+        yield
+
+
+def _lock_file(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")
+    except OSError as error:
+        raise Unusable(f"{path.parent} cannot be used: {error.strerror}.") from error
 
 
 def _lock(file: IO[str]) -> bool:

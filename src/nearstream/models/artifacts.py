@@ -6,19 +6,18 @@ A deployment's first replica pins the objects that it found; the others get thes
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from nearstream.core.errors import Unfit, Unusable
+from nearstream.home.locks import locked_by_thread
 from nearstream.home.private import write_private
 from nearstream.models.archives import Bounds, is_archive, unpack
 from nearstream.models.objects import Access, Bucket, Object, parse
@@ -26,7 +25,6 @@ from nearstream.models.objects import Access, Bucket, Object, parse
 Progress = Callable[[str], None]
 
 DEFAULT_BOUNDS = Bounds()
-_LOCK_POLL_S = 0.1
 _KEY_DIGITS = 24
 _HIDDEN = (".", "__MACOSX")
 
@@ -156,19 +154,11 @@ class _Fetch:
         if self.stop.is_set():
             raise Unusable(f"{self.url} was not fetched to its end: the server stops.")
 
-    @contextmanager
-    def _locked(self, path: Path) -> Iterator[None]:
+    def _locked(self, path: Path) -> AbstractContextManager[None]:
         """Hold a lock that other replicas respect."""
+        self._check()
         _make_room(path.parent, self.url)
-        with path.open("w") as file:
-            while True:
-                self._check()
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(_LOCK_POLL_S)
-            yield
+        return locked_by_thread(path, check=self._check)
 
 
 def _read_pin(file: Path) -> Pin | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nearstream.core.errors import Unusable
+from nearstream.home.locks import locked_by_thread
 from nearstream.models.archives import is_archive, unpack
 
 _KEY_DIGITS = 24
@@ -41,14 +41,11 @@ def _unpacked(archive: Path, places: Path) -> Path:
     """By the file and its last change, so that another archive of this name is unpacked anew."""
     try:
         found = archive.stat()
-        places.mkdir(parents=True, exist_ok=True)
-        lock = (places / ".lock").open("w")
     except OSError as error:
         raise Unusable(f"{archive} cannot be unpacked: {error}") from error
     key = f"{archive.resolve()}\n{found.st_mtime_ns}\n{found.st_size}\n{found.st_ino}"
     target = places / hashlib.sha256(key.encode()).hexdigest()[:_KEY_DIGITS]
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+    with locked_by_thread(places / ".lock"):
         if not target.is_dir():
             unpack(archive, target)
     return target
