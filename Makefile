@@ -16,8 +16,8 @@ up: .venv/.runtime  ## start everything on the built-in model, in the foreground
 down:  ## stop what `make up` started
 	@$(BIN)/nearstream down
 
-test: .venv/.dev  ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev  ## run the tests; COV=1 measures and prints what they cover
+	@$(BIN)/python -m pytest $(if $(COV),--cov --cov-report=term) $(ARGS)
 
 check: .venv/.dev  ## lint, formatting, strict types, layers
 	@$(BIN)/ruff check src tests benchmarks training examples docs
@@ -70,7 +70,7 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	    --no-annotate benchmarks/http_server/requirements.in -o benchmarks/http_server/requirements.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-bench .venv-clients .venv-docs .docs-site .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-clients .venv-docs .docs-site .coverage .mypy_cache .ruff_cache .hypothesis
 
 # The environment: uv from its lock, then the locked packages, then this project in place.
 .venv/.uv: requirements-bootstrap.lock
