@@ -119,7 +119,7 @@ async def measure(settings: OpenVINOSettings, weights: Sequence[Path]) -> Figure
         found["first token behind another adapter, one lane: ms"] = 1e3 * await first_behind(
             engine, "one", "two"
         )
-    async with OpenVINOEngine.open(replace(settings, adapter_lanes=2)) as engine:
+    async with OpenVINOEngine.open(replace(settings, adapter_pipelines=2)) as engine:
         found["memory, no lane: MB"] = memory_mb(engine)
         for name, file in zip(("one", "two"), weights, strict=True):
             await engine.load_adapter(name, file)

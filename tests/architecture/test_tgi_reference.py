@@ -32,5 +32,5 @@ def test_every_flag_of_the_launcher_has_a_row():
 
 def test_a_flag_without_effect_is_said_to_have_none():
     rules = {name: status for what, status, _ in rows(*PAGES) for name in re.findall(r"`--([\w-]+)`", what)}
-    told = {flag.name for flag in FLAGS if flag.fate}
+    told = {flag.name for flag in FLAGS if flag.reason}
     assert {name for name, status in rules.items() if status.startswith("accepted, logged")} == told

@@ -68,9 +68,9 @@ def test_it_serves_a_model_with_tgis_flags_and_says_what_becomes_of_each(tmp_pat
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0
     said = lines(log)
-    unheeded = {line["flag"]: line["because"] for line in said if line["event"] == "flag without effect"}
-    assert set(unheeded) == {"--num-shard", "--trust-remote-code", "--dtype"}
-    assert unheeded["--trust-remote-code"] == "code that comes with a model is never run"
+    ignored = {line["flag"]: line["because"] for line in said if line["event"] == "flag without effect"}
+    assert set(ignored) == {"--num-shard", "--trust-remote-code", "--dtype"}
+    assert ignored["--trust-remote-code"] == "code that comes with a model is never run"
     assert [line["flag"] for line in said if line["event"] == "flag unknown"] == ["--flag-of-tomorrow"]
 
 

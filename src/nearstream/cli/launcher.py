@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
             nargs="?" if flag.switch else None,
             const="true" if flag.switch else None,
             action="append",
-            help=f"no effect: {flag.fate}" if flag.fate else None,
+            help=f"no effect: {flag.reason}" if flag.reason else None,
         )
     return parser
 
@@ -82,8 +82,8 @@ def _by_variable(given: argparse.Namespace) -> dict[str, str]:
 
 def _explain(settings: LauncherSettings, unknown: Sequence[str]) -> None:
     """One line for each thing that was asked for and is not done."""
-    for flag in settings.unheeded:
-        _log.info("flag without effect", flag=f"--{flag.name}", because=flag.fate)
+    for flag in settings.ignored:
+        _log.info("flag without effect", flag=f"--{flag.name}", because=flag.reason)
     if settings.quantize and not quantised_to(settings.quantize):
         _log.info("flag without effect", flag="--quantize", because="checkpoints are read as they are")
     for word in unknown:

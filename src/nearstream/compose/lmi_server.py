@@ -26,14 +26,14 @@ from nearstream.telemetry.djl import DjlMetrics
 from nearstream.wire.dialects.lmi.terms import lmi_release
 
 log = structlog.get_logger()
-clock = time.time  # noqa: TID251 - registrations and sessions tell the date
+clock = time.time  # noqa: TID251 - registrations and sessions have dates
 # What SageMaker's containers call the model that they were started with.
 MODEL_NAME = "model"
 
 
 @dataclass(frozen=True, slots=True)
 class LmiOptions:
-    """What `nearstream serve --as lmi` was told. `model_id` is what answers call the model."""
+    """The options of `nearstream serve --as lmi`. `model_id` is what answers call the model."""
 
     model_dir: Path | None
     model: str | None

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What `nearstream serve` was told; `model_id` is the name that clients see."""
+    """The options of `nearstream serve`; `model_id` is the name that clients see."""
 
     model: str
     model_id: str
@@ -73,7 +73,7 @@ async def model_server(options: ServeOptions, container: ContainerSettings, site
 
 
 def revised(options: ServeOptions, revision: str | None) -> str:
-    """The model to run. A revision is one of the model that was asked for, not of its alias."""
+    """The model to run. A revision is one of the requested model, not of its alias."""
     return with_revision(options.model, revision if options.model == options.model_id else None)
 
 
@@ -111,7 +111,7 @@ def _server_settings(
 
 
 def traces(container: ContainerSettings) -> AbstractContextManager[Trace]:
-    """Where traces go, if anywhere; without OpenTelemetry they are left out, and the log says so."""
+    """Where traces go, if anywhere; without OpenTelemetry they are left out, which is logged."""
     if container.otlp_endpoint is None:
         return nullcontext(untraced)
     try:

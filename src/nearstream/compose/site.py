@@ -58,7 +58,7 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     account = Account(credentials.account, credentials.region)
     wake = asyncio.Event()
     pool = Pool(random=random.random, clock=clock)
-    # The model that the site itself was told to run stands for itself, whatever the patterns say.
+    # The configured model is never replaced, whatever the patterns of aliases match.
     aliases = (*settings.aliases, (settings.model, settings.model))
     environment = replica_environment(settings, home.path, aliases)
     deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)

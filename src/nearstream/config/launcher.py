@@ -1,4 +1,4 @@
-"""What TGI's launcher is told: its flags over its variables, and SageMaker's variables made TGI's.
+"""The settings of TGI's launcher: its flags over its variables, and SageMaker's variables made TGI's.
 
 Flags: launcher/src/main.rs of TGI 3.3, and `--plain-text-errors`, which is ours; SageMaker:
 sagemaker-entrypoint.sh.
@@ -31,11 +31,11 @@ _LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning"
 class Flag:
     """One flag of the launcher; its variable is its name in capitals.
 
-    `fate`: what becomes of it here, for a flag that changes nothing; "" for one that is heeded.
+    `reason`: why the flag is ignored; "" for one that is effective.
     """
 
     name: str
-    fate: str = ""
+    reason: str = ""
     switch: bool = False
     repeated: bool = False
 
@@ -103,7 +103,7 @@ FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class LauncherSettings:
-    """`unheeded`: the flags, or variables, that were given and change nothing."""
+    """`ignored`: the flags, or variables, that were given and are ignored."""
 
     container: ContainerSettings
     hostname: str
@@ -111,7 +111,7 @@ class LauncherSettings:
     quantize: str | None
     json_output: bool
     log_level: str
-    unheeded: tuple[Flag, ...]
+    ignored: tuple[Flag, ...]
 
 
 def launcher_settings(
@@ -119,28 +119,28 @@ def launcher_settings(
 ) -> LauncherSettings:
     """`flags` by their variables' names. Raises Unusable, or Missing on SageMaker without a model.
 
-    It is on SageMaker if told so, or if its variables are set and no model is named in TGI's way.
+    It is on SageMaker if asked to be, or if its variables are set and no model is named in TGI's way.
     """
-    told = unquoted(os.environ if environ is None else environ) | dict(flags)
-    if sagemaker or (not told.get("MODEL_ID") and any(told.get(name) for name in _SAGEMAKER_NAMES)):
-        told = _from_sagemaker(told) | dict(flags)
-    told |= {"HF_MODEL_ID": told.get("MODEL_ID", ""), "HF_MODEL_REVISION": told.get("REVISION", "")}
+    given = unquoted(os.environ if environ is None else environ) | dict(flags)
+    if sagemaker or (not given.get("MODEL_ID") and any(given.get(name) for name in _SAGEMAKER_NAMES)):
+        given = _from_sagemaker(given) | dict(flags)
+    given |= {"HF_MODEL_ID": given.get("MODEL_ID", ""), "HF_MODEL_REVISION": given.get("REVISION", "")}
     return LauncherSettings(
-        container=container_settings(told),
-        hostname=_address(told.get("HOSTNAME") or EVERYWHERE),
-        port=_port(told.get("PORT") or str(DEFAULT_PORT)),
-        quantize=told.get("QUANTIZE") or None,
-        json_output=_yes(told.get("JSON_OUTPUT", "")),
-        log_level=_LEVELS.get(told.get("LOG_LEVEL", "").partition(",")[0].lower(), "info"),
-        unheeded=tuple(flag for flag in FLAGS if flag.fate and told.get(flag.variable)),
+        container=container_settings(given),
+        hostname=_address(given.get("HOSTNAME") or EVERYWHERE),
+        port=_port(given.get("PORT") or str(DEFAULT_PORT)),
+        quantize=given.get("QUANTIZE") or None,
+        json_output=_yes(given.get("JSON_OUTPUT", "")),
+        log_level=_LEVELS.get(given.get("LOG_LEVEL", "").partition(",")[0].lower(), "info"),
+        ignored=tuple(flag for flag in FLAGS if flag.reason and given.get(flag.variable)),
     )
 
 
-def _from_sagemaker(told: Mapping[str, str]) -> dict[str, str]:
-    if not told.get("HF_MODEL_ID"):
+def _from_sagemaker(given: Mapping[str, str]) -> dict[str, str]:
+    if not given.get("HF_MODEL_ID"):
         raise Missing("HF_MODEL_ID must be set")
-    renamed = {theirs: told[name] for name, theirs in _SAGEMAKER_NAMES.items() if told.get(name)}
-    return {**told, **renamed, "PORT": SAGEMAKER_PORT}
+    renamed = {theirs: given[name] for name, theirs in _SAGEMAKER_NAMES.items() if given.get(name)}
+    return {**given, **renamed, "PORT": SAGEMAKER_PORT}
 
 
 def _address(hostname: str) -> str:

@@ -1,4 +1,4 @@
-"""One call on its way: what was asked, what its reader has yet to take, by when the handler must go on."""
+"""One call of a handler: its input, the output that its reader has yet to take, its time limits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _TRIES = 2
 
 
 class Call:
-    """Between a reader, who takes what is told and may leave, and the worker that tells it."""
+    """Between a reader, who takes the output and may leave, and the worker that makes it."""
 
     __slots__ = (
         "_moved_at",
+        "_output",
         "_over",
         "_return_credit",
-        "_told",
         "_tries",
         "begun",
         "changed",
@@ -39,7 +39,7 @@ class Call:
         """The worker has finished with it."""
         self.changed = asyncio.Event()
         """It has begun, or ended."""
-        self._told: asyncio.Queue[HandlerHead | bytes | NearstreamError | None] = asyncio.Queue()
+        self._output: asyncio.Queue[HandlerHead | bytes | NearstreamError | None] = asyncio.Queue()
         self.started = False
         """The user's code has it."""
         self._over = False
@@ -59,16 +59,16 @@ class Call:
         """Whether a worker that is gone never began it; not twice: it may be what ends workers."""
         return not (self.started or self.left or self._over) and self._tries < _TRIES
 
-    def tell(self, said: HandlerHead | bytes, now: float) -> None:
-        """The worker went on."""
+    def advance(self, output: HandlerHead | bytes, now: float) -> None:
+        """The worker has sent more output."""
         self._moved_at = now
         if not self.begun:
             self.begun = True
             self.changed.set()
-        if isinstance(said, bytes):
+        if isinstance(output, bytes):
             self.credit -= 1
         if not self._over:
-            self._told.put_nowait(said)
+            self._output.put_nowait(output)
 
     def end(self, error: NearstreamError | None = None) -> None:
         """The worker has finished."""
@@ -77,17 +77,17 @@ class Call:
         self.changed.set()
 
     def conclude(self, error: NearstreamError | None) -> None:
-        """The reader's last word; a later one is not told."""
+        """End the output that the reader gets; only the first end counts."""
         if not self._over:
             self._over = True
-            self._told.put_nowait(error)
+            self._output.put_nowait(error)
 
     async def next(self) -> HandlerHead | bytes | None:
-        """What is told next, None at the end. Raises the error that ended it."""
-        said = await self._told.get()
-        if isinstance(said, NearstreamError):
-            raise said
-        return said
+        """The next piece of output, None at the end. Raises the error that ended it."""
+        output = await self._output.get()
+        if isinstance(output, NearstreamError):
+            raise output
+        return output
 
     def taken(self, now: float) -> None:
         """The reader wants more."""

@@ -87,7 +87,7 @@ async def _step(settings: HandlerSettings, command: Sequence[str]) -> None:
     errors: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def log(line: str) -> None:
-        _log.info("pip said", model=settings.model, line=line)
+        _log.info("pip output", model=settings.model, line=line)
         if line.startswith("ERROR:"):
             errors.append(line)
 

@@ -1,4 +1,4 @@
-"""One process with a user's handler: gives it calls, hears its answers, says why it ended."""
+"""One process with a user's handler: sends it calls, receives its output, tells why it ended."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class HandlerProcess:
 
     def printed(self, stream: str, line: str) -> None:
         """See `Listener`: what the user's code prints goes to the log."""
-        _log.info("handler said", model=self._settings.model, pid=self.pid, stream=stream, line=line)
+        _log.info("handler output", model=self._settings.model, pid=self.pid, stream=stream, line=line)
 
     def disconnected(self) -> None:
         """See `Listener`."""
@@ -167,11 +167,11 @@ class HandlerProcess:
 
     def _advance(self, frame: frames.Frame, call: Call) -> None:
         if frame.kind == frames.CHUNK:
-            call.tell(frame.load, self._loop.time())
+            call.advance(frame.load, self._loop.time())
         elif frame.kind == frames.BEGUN:
             call.started = True
         elif frame.kind == frames.HEAD:
-            call.tell(HandlerHead(**frames.decode_json(frame.load)), self._loop.time())
+            call.advance(HandlerHead(**frames.decode_json(frame.load)), self._loop.time())
         else:
             del self._calls[frame.call]
             failed = frame.kind == frames.FAILED

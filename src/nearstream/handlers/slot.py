@@ -1,4 +1,4 @@
-"""One worker's place: gives its process calls from the line, watches their time, starts it anew."""
+"""One worker: gives its process calls from the queue, watches their time limits, restarts it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Protocol
 import structlog
 
 from nearstream.core.errors import HandlerFailed, Unusable
-from nearstream.handlers.batching import Line
 from nearstream.handlers.calls import Call
 from nearstream.handlers.process import HandlerProcess
+from nearstream.handlers.queue import CallQueue
 from nearstream.handlers.settings import HandlerSettings
 
 _STEADY_S = 60.0
@@ -23,11 +23,11 @@ _CANCEL_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class Crew(Protocol):
+class WorkerGroup(Protocol):
     """The workers of one model."""
 
-    def spares(self, slot: Slot, idle_s: float) -> bool:
-        """Whether this worker, without a call for so long, is to be ended."""
+    def may_end(self, slot: Slot, idle_s: float) -> bool:
+        """Whether this worker, idle for so long, is to be ended."""
         ...
 
     def failed(self, slot: Slot) -> None:
@@ -35,22 +35,22 @@ class Crew(Protocol):
         ...
 
     def died(self) -> None:
-        """A worker ended that was not to."""
+        """A worker ended unexpectedly."""
         ...
 
 
 class Slot:
-    """One of a crew."""
+    """One worker of a model, restarted when its process ends."""
 
-    def __init__(self, settings: HandlerSettings, python: Path, line: Line, crew: Crew) -> None:
+    def __init__(self, settings: HandlerSettings, python: Path, queue: CallQueue, group: WorkerGroup) -> None:
         self._settings = settings
         self._python = python
-        self._line = line
-        self._crew = crew
+        self._queue = queue
+        self._group = group
         self._process: HandlerProcess | None = None
         self._clock = asyncio.get_running_loop().time
         self._trusted = asyncio.Event()
-        """Not set while it is to be seen whether the process still does what it is told."""
+        """Not set while it is unknown whether the process still answers."""
         self._trusted.set()
         self.failure: str | None = None
         """Why the last start failed; None once one has not."""
@@ -84,10 +84,10 @@ class Slot:
             self._process.cancel(call)
 
     async def start(self) -> None:
-        """Start a process and wait until it has loaded. Raises Unusable with what went wrong."""
+        """Start a process and wait until it has loaded. Raises Unusable with the reason."""
         began = self._clock()
         self._process = process = await HandlerProcess.start(
-            self._settings, self._python, self._line.put_back
+            self._settings, self._python, self._queue.put_back
         )
         try:
             await process.loaded()
@@ -105,7 +105,7 @@ class Slot:
         )
 
     async def keep(self, *, started: bool) -> None:
-        """Have a process that answers calls, until it is one too many. `started`: there is one."""
+        """Keep a process that answers calls, until it is surplus. `started`: there is one."""
         delay_s = self._settings.restart_delay_s
         while True:
             if not started:
@@ -115,7 +115,7 @@ class Slot:
                 if await self._served(process):
                     return
                 started = False
-                self._crew.died()
+                self._group.died()
                 if self._clock() - began > _STEADY_S:
                     delay_s = self._settings.restart_delay_s
             await asyncio.sleep(delay_s)
@@ -131,12 +131,12 @@ class Slot:
             await self.start()
         except Unusable as error:
             _log.error("handler cannot be started", model=self._settings.model, reason=str(error))
-            self._crew.failed(self)
+            self._group.failed(self)
             return False
         return True
 
     async def _served(self, process: HandlerProcess) -> bool:
-        """Feed a process until it ends, or is one too many: True."""
+        """Feed a process until it ends, or is surplus: True."""
         async with asyncio.TaskGroup() as tasks:
             feeding = tasks.create_task(self._feed(process, tasks))
             ending = tasks.create_task(process.exit_reason())
@@ -145,17 +145,17 @@ class Slot:
             feeding.cancel()
             if retired:
                 await process.end()
-        tell = _log.info if retired else _log.error
-        tell("handler ended", model=self._settings.model, pid=process.pid, reason=ending.result())
+        log = _log.info if retired else _log.error
+        log("handler ended", model=self._settings.model, pid=process.pid, reason=ending.result())
         return retired
 
     async def _feed(self, process: HandlerProcess, tasks: asyncio.TaskGroup) -> None:
-        """Hand over what comes in line, as much at once as the process takes; returns when one too many."""
+        """Hand over queued calls, as many at once as the process takes; returns when it is surplus."""
         places = asyncio.Semaphore(self._places(process))
         idle_since = self._clock()
         while True:
             await places.acquire()
-            calls = await self._line.take(patience_s=_PATIENCE_S)
+            calls = await self._queue.take(patience_s=_PATIENCE_S)
             if calls:
                 await self._trust(calls)
                 tasks.create_task(self._watch(process, calls)).add_done_callback(lambda _: places.release())
@@ -163,18 +163,18 @@ class Slot:
                 places.release()
             if calls or process.busy:
                 idle_since = self._clock()
-            elif self._crew.spares(self, self._clock() - idle_since):
+            elif self._group.may_end(self, self._clock() - idle_since):
                 return
 
     def _places(self, process: HandlerProcess) -> int:
         return self._settings.concurrent_calls if process.concurrent else 1
 
     async def _trust(self, calls: Sequence[Call]) -> None:
-        """Wait until the process can be given calls; they are first in line again if it never can."""
+        """Wait until the process can be given calls; if it never can, they are queued again."""
         try:
             await self._trusted.wait()
         except asyncio.CancelledError:
-            self._line.put_back(calls)
+            self._queue.put_back(calls)
             raise
 
     async def _watch(self, process: HandlerProcess, calls: Sequence[Call]) -> None:
@@ -183,7 +183,7 @@ class Slot:
         for call in calls:
             call.changed = changed
         if not process.submit(calls):
-            self._line.put_back(calls)
+            self._queue.put_back(calls)
             await process.exit_reason()
             return
         settings = self._settings

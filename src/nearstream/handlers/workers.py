@@ -1,4 +1,4 @@
-"""Serves a model whose handler is the user's own: the workers that call it, and the line before them."""
+"""Serves a model whose handler is the user's own: its workers and the queue of its calls."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nearstream.core.errors import HandlerFailed, Invalid, NotReady
 from nearstream.core.handlers import HandlerHead, HandlerInput
-from nearstream.handlers.batching import Line
 from nearstream.handlers.calls import Call
 from nearstream.handlers.environment import environment_for
+from nearstream.handlers.queue import CallQueue
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.handlers.slot import Slot
 from nearstream.tasks import alongside
@@ -30,7 +30,7 @@ class HandlerWorkers:
         self._leaving: set[Slot] = set()
         self._deaths = 0
         self._closed = False
-        self._line = Line(
+        self._queue = CallQueue(
             settings.model,
             capacity=settings.job_queue_size,
             batch_size=settings.batch_size,
@@ -63,7 +63,7 @@ class HandlerWorkers:
     @property
     def waiting(self) -> int:
         """Calls that wait for a worker."""
-        return len(self._line)
+        return len(self._queue)
 
     async def healthy(self) -> bool:
         """See `Handler.healthy`; also False once its workers have died too often."""
@@ -75,12 +75,12 @@ class HandlerWorkers:
         """See `Handler.invoke`."""
         self._refuse_unready()
         call, clock = Call(given), asyncio.get_running_loop().time
-        self._line.add(call, room=sum(slot.room for slot in self._keeping))
+        self._queue.add(call, room=sum(slot.room for slot in self._keeping))
         self._grow()
         try:
-            while (said := await call.next()) is not None:
-                yield said
-                if isinstance(said, bytes):
+            while (output := await call.next()) is not None:
+                yield output
+                if isinstance(output, bytes):
                     call.taken(clock())
         finally:
             self._leave(call)
@@ -104,10 +104,10 @@ class HandlerWorkers:
         async with asyncio.TaskGroup() as ends:
             for slot in tuple(self._keeping):
                 ends.create_task(slot.close())
-        self._line.fail(lambda: HandlerFailed("the model is being unloaded"))
+        self._queue.fail(lambda: HandlerFailed("the model is being unloaded"))
 
-    def spares(self, slot: Slot, idle_s: float) -> bool:
-        """See `Crew`."""
+    def may_end(self, slot: Slot, idle_s: float) -> bool:
+        """See `WorkerGroup`."""
         there = len(self._keeping) - len(self._leaving)
         idle = there > self.min_workers and idle_s > self.settings.max_idle_time_s
         if idle or there > self.max_workers:
@@ -116,12 +116,12 @@ class HandlerWorkers:
         return False
 
     def failed(self, slot: Slot) -> None:
-        """See `Crew`. Calls need not wait where no worker is there."""
+        """See `WorkerGroup`. Calls need not wait where no worker is there."""
         if not any(one.ready for one in self._keeping):
-            self._line.fail(lambda: self._unready(slot.failure))
+            self._queue.fail(lambda: self._unready(slot.failure))
 
     def died(self) -> None:
-        """See `Crew`."""
+        """See `WorkerGroup`."""
         self._deaths += 1
 
     async def _start(self) -> None:
@@ -138,7 +138,7 @@ class HandlerWorkers:
             self._keep(slot, started=True)
 
     def _slot(self) -> Slot:
-        return Slot(self.settings, self._python, self._line, self)
+        return Slot(self.settings, self._python, self._queue, self)
 
     def _keep(self, slot: Slot, *, started: bool) -> None:
         def gone(_: asyncio.Task[None]) -> None:
@@ -152,7 +152,7 @@ class HandlerWorkers:
         """Another worker, where calls wait that no worker is free for, and none is being started."""
         there = self._keeping.keys() - self._leaving
         free = sum(slot.room for slot in there)
-        if len(self._line) > free and len(there) < self.max_workers and all(slot.ready for slot in there):
+        if len(self._queue) > free and len(there) < self.max_workers and all(slot.ready for slot in there):
             self._keep(self._slot(), started=False)
 
     def _refuse_unready(self) -> None:
@@ -169,6 +169,6 @@ class HandlerWorkers:
 
     def _leave(self, call: Call) -> None:
         call.left = True
-        if not self._line.remove(call) and not call.ended:
+        if not self._queue.remove(call) and not call.ended:
             for slot in self._keeping:
                 slot.holds(call)

@@ -1,4 +1,4 @@
-"""Unpacks a model's archive, trusting nothing in it: what a member says is checked before a byte is written.
+"""Unpacks a model's archive, trusting nothing in it: each member is checked before a byte is written.
 
 Members become plain files and folders with modes of our choosing; anything else is refused by its name. The
 folder is there when the whole archive was good, and not before.
@@ -46,7 +46,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One file, or a folder where `open` is None; `size` is what the archive says."""
+    """One file, or a folder where `open` is None; `size` is what the archive claims."""
 
     name: str
     size: int
@@ -74,43 +74,43 @@ def unpack(
     `name` is what messages call it; `check` is called as bytes come, and may raise to end it. Raises Unfit
     with the member at fault, Unusable when it cannot be written; then nothing is left behind.
     """
-    said = name or archive.name
+    label = name or archive.name
     half = target.with_name(f".{target.name}.{os.getpid()}.half")
     try:
         _remove(half)
         half.mkdir(mode=0o700, parents=True)
-        _write(archive, half, bounds, said, check)
+        _write(archive, half, bounds, label, check)
         half.replace(target)
     except OSError as error:
-        raise Unusable(f"{said} cannot be unpacked: {_meaning(error)}.") from error
+        raise Unusable(f"{label} cannot be unpacked: {_meaning(error)}.") from error
     except _BROKEN as error:
         why = str(error).strip() or type(error).__name__
-        raise Unfit(f"{said} is broken or cut short: {why}.") from error
+        raise Unfit(f"{label} is broken or cut short: {why}.") from error
     finally:
         _remove(half)
 
 
-def _write(archive: Path, folder: Path, bounds: Bounds, said: str, check: Callable[[], None]) -> None:
+def _write(archive: Path, folder: Path, bounds: Bounds, label: str, check: Callable[[], None]) -> None:
     most = min(bounds.total_bytes, max(_DENSE_BYTES, archive.stat().st_size * bounds.ratio))
     written = count = 0
-    for member in _members(archive, said):
+    for member in _members(archive, label):
         count += 1
         if count > bounds.members:
-            raise Unfit(f"{said} has more than {bounds.members} members; {member.name!r} is one too many.")
-        place = folder / _checked(member, said)
+            raise Unfit(f"{label} has more than {bounds.members} members; {member.name!r} is one too many.")
+        place = folder / _checked(member, label)
         if member.size > most - written:
-            raise Unfit(_too_large(member, most, said))
+            raise Unfit(_too_large(member, most, label))
         if member.open is None:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             continue
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with member.open() as source:
-            _clear(place, member, said)
-            written += _copy(source, place, member, most - written, said, check)
+            _clear(place, member, label)
+            written += _copy(source, place, member, most - written, label, check)
 
 
 def _copy(
-    source: IO[bytes], place: Path, member: _Member, room: int, said: str, check: Callable[[], None]
+    source: IO[bytes], place: Path, member: _Member, room: int, label: str, check: Callable[[], None]
 ) -> int:
     """Counts what really comes: sizes in an archive are its own claims."""
     copied = 0
@@ -121,46 +121,46 @@ def _copy(
             check()
             copied += len(piece)
             if copied > room:
-                raise Unfit(_too_large(member, room, said))
+                raise Unfit(_too_large(member, room, label))
             file.write(piece)
     if copied != member.size:
-        raise Unfit(f"{said} is broken or cut short: {member.name!r} has {copied} of {member.size} bytes.")
+        raise Unfit(f"{label} is broken or cut short: {member.name!r} has {copied} of {member.size} bytes.")
     return copied
 
 
-def _clear(place: Path, member: _Member, said: str) -> None:
+def _clear(place: Path, member: _Member, label: str) -> None:
     """A tar may name a file twice, and the later one counts; a file in a folder's place is nonsense."""
     if place.is_dir():
-        raise Unfit(f"{said} has a file and a folder by the same name: {member.name!r}.")
+        raise Unfit(f"{label} has a file and a folder by the same name: {member.name!r}.")
     place.unlink(missing_ok=True)
 
 
-def _checked(member: _Member, said: str) -> PurePosixPath:
+def _checked(member: _Member, label: str) -> PurePosixPath:
     """Where a member goes, below the folder. Raises Unfit."""
     if member.refused:
-        raise Unfit(f"{said} is refused: its member {member.name!r} is {member.refused}.")
+        raise Unfit(f"{label} is refused: its member {member.name!r} is {member.refused}.")
     path = PurePosixPath(member.name)
     long = len(os.fsencode(member.name)) > _PATH_BYTES
     if path.is_absolute() or ".." in path.parts or "\0" in member.name or long:
         raise Unfit(
-            f"{said} is refused: its member {member.name[:200]!r} lies outside of the archive's folder."
+            f"{label} is refused: its member {member.name[:200]!r} lies outside of the archive's folder."
         )
     return path
 
 
-def _members(archive: Path, said: str) -> Iterator[_Member]:
+def _members(archive: Path, label: str) -> Iterator[_Member]:
     with archive.open("rb") as file:
         begins = file.read(4)
         file.seek(0)
         if begins == b"PK\x03\x04":
             yield from _zipped(file)
         elif not begins:
-            raise Unfit(f"{said} is empty.")
+            raise Unfit(f"{label} is empty.")
         else:
-            yield from _tarred(file, said)
+            yield from _tarred(file, label)
 
 
-def _tarred(file: IO[bytes], said: str) -> Iterator[_Member]:
+def _tarred(file: IO[bytes], label: str) -> Iterator[_Member]:
     """One after the other as they come, never all in memory."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -176,7 +176,7 @@ def _tarred(file: IO[bytes], said: str) -> Iterator[_Member]:
     while source.read(_COPY_BYTES):
         pass
     if source.last.strip(b"\0"):
-        raise Unfit(f"{said} is broken or cut short: it has no end.")
+        raise Unfit(f"{label} is broken or cut short: it has no end.")
 
 
 class _Metered:
@@ -246,9 +246,9 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     return "" if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR) else "neither a file nor a folder"
 
 
-def _too_large(member: _Member, most: int, said: str) -> str:
+def _too_large(member: _Member, most: int, label: str) -> str:
     return (
-        f"{said} is refused: with its member {member.name!r} it unpacks to more than it may "
+        f"{label} is refused: with its member {member.name!r} it unpacks to more than it may "
         f"({most >> 20} MiB were left)."
     )
 

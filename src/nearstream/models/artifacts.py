@@ -57,7 +57,7 @@ async def model_data(
     """The folder of the model that `url` names: an archive, unpacked, or all objects below a prefix.
 
     `pin` names the deployment; "": whatever is there now. Raises Unfit for what stays as it is until it is
-    deployed anew (nothing there, no permission, a broken archive, changed data), Unusable for the rest.
+    deployed again (nothing there, no permission, a broken archive, changed data), Unusable for the rest.
     """
     stop = threading.Event()
     fetch = _Fetch(url, access, places, bounds, progress, stop)
@@ -82,8 +82,8 @@ class _Fetch:
         if not pin:
             return self._unpacked(self._bucket().find())
         # One deployment may need several: an archive of settings, and the weights that these name.
-        said = hashlib.sha256(f"{pin}\n{self.url}".encode()).hexdigest()
-        file = self.places.pins / f"{said[:_KEY_DIGITS]}.json"
+        key = hashlib.sha256(f"{pin}\n{self.url}".encode()).hexdigest()
+        file = self.places.pins / f"{key[:_KEY_DIGITS]}.json"
         with self._locked(file.with_suffix(".lock")):
             return self._pinned(file)
 
@@ -110,8 +110,8 @@ class _Fetch:
         return _within(folder / "model") if (folder / "model").is_dir() else None
 
     def _folder(self, objects: tuple[Object, ...]) -> Path:
-        said = msgspec.json.encode([self.url, [[each.key, each.etag, each.size] for each in objects]])
-        return self.places.cache / "artifacts" / hashlib.sha256(said).hexdigest()[:_KEY_DIGITS]
+        identity = msgspec.json.encode([self.url, [[each.key, each.etag, each.size] for each in objects]])
+        return self.places.cache / "artifacts" / hashlib.sha256(identity).hexdigest()[:_KEY_DIGITS]
 
     def _unpacked(self, objects: tuple[Object, ...]) -> Path:
         folder = self._folder(objects)

@@ -98,11 +98,11 @@ def _reason(wanted: HubId, error: Exception) -> str:
     name = wanted.repo + (f"@{wanted.revision}" if wanted.revision else "")
     # Without a cached copy the library says so, and what kept it from the hub is that error's cause.
     cause = error.__cause__
-    told = cause if isinstance(cause, errors.HfHubHTTPError | errors.OfflineModeIsEnabled) else error
+    shown = cause if isinstance(cause, errors.HfHubHTTPError | errors.OfflineModeIsEnabled) else error
     for kind, reason in _REASONS:
-        if isinstance(told, kind):
+        if isinstance(shown, kind):
             return f"{name} {reason}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{name} could not be fetched: the disk is full"
-    said = str(told).strip().splitlines()
-    return f"{name} could not be fetched: {said[0] if said else type(told).__name__}"
+    lines = str(shown).strip().splitlines()
+    return f"{name} could not be fetched: {lines[0] if lines else type(shown).__name__}"

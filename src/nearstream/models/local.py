@@ -38,7 +38,7 @@ def _path(url: str) -> Path:
 
 
 def _unpacked(archive: Path, places: Path) -> Path:
-    """By the file and its last change, so that another archive of this name is unpacked anew."""
+    """By the file and its last change, so that another archive of this name is unpacked again."""
     try:
         found = archive.stat()
     except OSError as error:

@@ -176,11 +176,11 @@ class Bucket:
             raise Unusable(f"{self._address} cannot be fetched: {why}.") from error
 
     def _explained(self, error: ClientError) -> Unusable:
-        code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
         if code in _NOT_THERE:
-            return Unfit(f"There is no {self._address} at {self._access.url}: {said or code}.")
+            return Unfit(f"There is no {self._address} at {self._access.url}: {message or code}.")
         if code in _FORBIDDEN:
             return Unfit(
                 f"{self._address} may not be read with the keys that are set ({code}) at {self._access.url}."
             )
-        return Unusable(f"{self._address} cannot be fetched from {self._access.url}: {said or code}.")
+        return Unusable(f"{self._address} cannot be fetched from {self._access.url}: {message or code}.")

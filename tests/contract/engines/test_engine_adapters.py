@@ -159,7 +159,7 @@ async def test_a_load_that_is_given_up_leaves_its_name_and_the_engine_free(openv
 
 
 async def test_two_lanes_answer_for_two_adapters_side_by_side(openvino_settings, weights):
-    async with OpenVINOEngine.open(replace(openvino_settings, adapter_lanes=2)) as engine:
+    async with OpenVINOEngine.open(replace(openvino_settings, adapter_pipelines=2)) as engine:
         await engine.load_adapter("parrot", weights[0])
         await engine.load_adapter("owl", weights[1])
         async with aclosing(engine.generate(EngineRequest(PROMPT, PARROT, LONG))) as long:

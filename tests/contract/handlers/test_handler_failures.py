@@ -44,7 +44,7 @@ SERVES = """
 
 
 def lines(log: Log) -> list[str]:
-    return [str(line["line"]) for line in log if line["event"] == "handler said"]
+    return [str(line["line"]) for line in log if line["event"] == "handler output"]
 
 
 def group_of(pid: int) -> list[psutil.Process]:
@@ -63,7 +63,7 @@ async def test_a_handler_that_raises_answers_424_and_its_traceback_is_in_the_log
         assert (await call(workers, "on")).json()["said"] == "on"
     assert answer.head.code == 424
     assert answer.json() == {"code": 424, "message": "invoke handler failure", "error": "no such word"}
-    said = [line for line in log if line["event"] == "handler said"]
+    said = [line for line in log if line["event"] == "handler output"]
     assert "ValueError: no such word" in lines(log) and any("model.py" in line for line in lines(log))
     assert {line["model"] for line in said} == {"mine"} and all(line["pid"] > 1 for line in said)
 

@@ -22,7 +22,7 @@ def test_nothing_told_is_tgis_defaults():
     assert (container.max_stop_sequences, container.max_top_n_tokens) == (4, 5)
     assert (container.max_client_batch_size, container.payload_limit) == (4, 2_000_000)
     assert container.graceful_termination_timeout == 90
-    assert settings.unheeded == ()
+    assert settings.ignored == ()
 
 
 def test_a_flag_beats_its_variable():
@@ -47,7 +47,7 @@ def test_sagemakers_variables_mean_tgis_and_may_be_json():
     assert settings.container.hf_model_revision == "v1"
     assert (settings.container.max_input_tokens, settings.container.max_total_tokens) == (1024, 2048)
     assert settings.quantize == "bitsandbytes"
-    assert [flag.name for flag in settings.unheeded] == ["num-shard"]
+    assert [flag.name for flag in settings.ignored] == ["num-shard"]
 
 
 @pytest.mark.parametrize("environ", [{"SM_NUM_GPUS": "1"}, {"HF_MODEL_QUANTIZE": "gptq"}])
@@ -140,7 +140,7 @@ def test_every_flag_without_effect_says_what_becomes_of_it(capsys: pytest.Captur
         flag.variable: "1" for flag in FLAGS if flag.name not in ("max-input-length", "max-input-tokens")
     }
     settings = launcher_settings(given, {})
-    assert {flag.name for flag in settings.unheeded} == {flag.name for flag in FLAGS if flag.fate}
+    assert {flag.name for flag in settings.ignored} == {flag.name for flag in FLAGS if flag.reason}
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""The table of settings: each one that is heeded fills its field, each other one says what becomes of it."""
+"""The table of settings: an effective one fills its field, each other one says why it is ignored."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nearstream.config.serving.settings import ServingSettings
 from nearstream.core.errors import Unusable
 from nearstream.core.rates import Rate
 
-HEEDED = [key for key in KEYS if key.heeded]
-UNHEEDED = [key for key in KEYS if not key.heeded]
+EFFECTIVE = [key for key in KEYS if key.effective]
+IGNORED = [key for key in KEYS if not key.effective]
 EXAMPLES: dict[str, tuple[str, object]] = {
     "engine": ("MPI", "MPI"),
     "job_queue_size": (" 7 ", 7),
@@ -62,7 +62,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("key", HEEDED, ids=lambda key: key.name)
+@pytest.mark.parametrize("key", EFFECTIVE, ids=lambda key: key.name)
 def test_every_key_that_is_heeded_fills_its_field_under_each_of_its_names(tmp_path: Path, key: Key):
     value, wanted = EXAMPLES[key.name]
     for name in key.names:
@@ -71,7 +71,7 @@ def test_every_key_that_is_heeded_fills_its_field_under_each_of_its_names(tmp_pa
         assert getattr(found, key.fills or key.implies[0]) == wanted, name
 
 
-@pytest.mark.parametrize("key", UNHEEDED, ids=lambda key: key.name)
+@pytest.mark.parametrize("key", IGNORED, ids=lambda key: key.name)
 def test_every_key_without_effect_says_what_becomes_of_it(tmp_path: Path, key: Key):
     (tmp_path / "serving.properties").write_text("".join(f"{name} = 1\n" for name in key.names[:1]))
     found, (said,) = read_serving(tmp_path, {})
@@ -79,7 +79,7 @@ def test_every_key_without_effect_says_what_becomes_of_it(tmp_path: Path, key: K
         "info",
         "setting without effect",
         key.name,
-        key.fate,
+        key.reason,
     )
     assert said.because
     assert found == ServingSettings(tmp_path, options=found.options, arguments=found.arguments)
@@ -89,26 +89,26 @@ def test_every_key_without_effect_says_what_becomes_of_it(tmp_path: Path, key: K
     "key", [key for key in KEYS if key.name.startswith(OPTION)], ids=lambda key: key.name
 )
 def test_every_option_has_a_variable(key: Key):
-    value = EXAMPLES[key.name][0] if key.heeded else "1"
+    value = EXAMPLES[key.name][0] if key.effective else "1"
     variable = f"OPTION_{key.name.removeprefix(OPTION).upper()}"
     found, said = read_serving(None, {variable: value})
     assert found.options == {key.name.removeprefix(OPTION): value.strip()}
-    assert [remark for remark in said if remark.level == "warning"] == []
+    assert [notice for notice in said if notice.level == "warning"] == []
 
 
 @pytest.mark.parametrize(
     "key", [key for key in KEYS if not key.name.startswith(OPTION)], ids=lambda key: key.name
 )
 def test_every_key_of_the_server_has_a_variable(key: Key):
-    value = EXAMPLES[key.name][0] if key.heeded else "1"
+    value = EXAMPLES[key.name][0] if key.effective else "1"
     if key.name == "engine":
         value, variable = "test::MPI=/opt/ml/model", "SERVING_LOAD_MODELS"
     else:
         variable = f"SERVING_{key.name.upper()}"
     found, said = read_serving(None, {variable: value})
-    if key.heeded:
+    if key.effective:
         assert getattr(found, key.fills) == EXAMPLES[key.name][1]
-    assert [remark for remark in said if remark.level == "warning"] == []
+    assert [notice for notice in said if notice.level == "warning"] == []
 
 
 def test_a_key_of_the_server_may_be_told_as_an_option_too():
@@ -120,9 +120,9 @@ def test_the_table_names_no_key_twice_and_no_field_that_is_not_there():
     names = [name for key in KEYS for name in key.names]
     assert len(names) == len(set(names))
     there = {field.name for field in fields(ServingSettings)}
-    assert {key.fills or key.implies[0] for key in HEEDED} <= there
-    assert there - {key.fills for key in HEEDED} == {"directory", "options", "arguments"}
-    assert {key.name for key in HEEDED} == set(EXAMPLES)
+    assert {key.fills or key.implies[0] for key in EFFECTIVE} <= there
+    assert there - {key.fills for key in EFFECTIVE} == {"directory", "options", "arguments"}
+    assert {key.name for key in EFFECTIVE} == set(EXAMPLES)
     assert all(find(name) for name in SHORT_FORMS.values())
 
 
@@ -131,8 +131,8 @@ def test_the_reference_has_a_row_for_every_key_and_short_form():
     status = {name: status for what, status, _ in rows(page) for name in re.findall(r"`([^`]+)`", what)}
     names = {name for key in KEYS for name in key.names} | set(SHORT_FORMS)
     assert names - set(status) == set()
-    assert {name: status[name] for key in UNHEEDED for name in key.names} == {
-        name: f"accepted, logged: {key.fate}" for key in UNHEEDED for name in key.names
+    assert {name: status[name] for key in IGNORED for name in key.names} == {
+        name: f"accepted, logged: {key.reason}" for key in IGNORED for name in key.names
     }
 
 

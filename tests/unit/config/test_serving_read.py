@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nearstream.config.serving.keys import KEYS
 from nearstream.config.serving.read import read_serving
-from nearstream.config.serving.settings import Remark, ServingSettings
+from nearstream.config.serving.settings import Notice, ServingSettings
 from nearstream.core.errors import Unusable
 
 
@@ -26,12 +26,12 @@ def settings(folder: Path, properties: str | None = None, **environ: str) -> Ser
     return read_serving(model(folder, properties), environ)[0]
 
 
-def remarks(folder: Path, properties: str, *, version: str = "", **environ: str) -> tuple[Remark, ...]:
+def notices(folder: Path, properties: str, *, version: str = "", **environ: str) -> tuple[Notice, ...]:
     return read_serving(model(folder, properties), environ, version=version)[1]
 
 
-def told(found: tuple[Remark, ...]) -> dict[str, str]:
-    return {remark.key: remark.because for remark in found}
+def told(found: tuple[Notice, ...]) -> dict[str, str]:
+    return {notice.key: notice.because for notice in found}
 
 
 FALCON = """\
@@ -69,7 +69,7 @@ def test_a_file_as_awss_post_on_falcon_prints_it_is_read_with_a_remark_on_what_i
     )
     assert (found.rolling_batch, found.max_rolling_batch_size) == ("auto", 32)
     assert (found.output_formatter, found.enable_streaming) == ("jsonlines", "true")
-    assert {remark.level for remark in said} == {"info"}
+    assert {notice.level for notice in said} == {"info"}
     assert list(told(said)) == [
         "engine",
         "option.trust_remote_code",
@@ -170,7 +170,7 @@ def test_the_file_beats_option_variables_which_fill_what_is_missing(tmp_path: Pa
         "a/b", "Python", "bf16", "djl_python.huggingface",
     )  # fmt: skip
     at = f"{tmp_path}/serving.properties, line"
-    assert [(remark.message, remark.source, remark.because) for remark in said] == [
+    assert [(notice.message, notice.source, notice.because) for notice in said] == [
         ("setting given twice", "OPTION_ENGINE", f"engine from {at} 2 counts"),
         ("setting given twice", "OPTION_MODEL_ID", f"option.model_id from {at} 1 counts"),
     ]
@@ -231,7 +231,7 @@ def test_a_variable_says_what_its_key_does(variable: str, value: str, field: str
 )
 def test_a_short_form_without_effect_says_what_becomes_of_it(variable: str):
     _, said = read_serving(None, {variable: "4"})
-    assert [(remark.source, remark.message) for remark in said] == [(variable, "setting without effect")]
+    assert [(notice.source, notice.message) for notice in said] == [(variable, "setting without effect")]
 
 
 def test_the_long_form_of_a_variable_beats_the_short_one():
@@ -255,7 +255,7 @@ def test_of_a_key_given_twice_the_last_one_counts_and_it_is_said(tmp_path: Path)
     assert found.batch_size == 3
     because = f"batch_size from {tmp_path}/serving.properties, line 3 counts"
     assert (
-        Remark(
+        Notice(
             "info",
             "setting given twice",
             "batch_size",
@@ -325,7 +325,7 @@ def test_a_wrong_line_names_its_file(tmp_path: Path):
     ],
 )
 def test_an_unknown_key_is_a_warning_with_the_nearest_known_one(tmp_path: Path, line: str, nearest: str):
-    (said,) = remarks(tmp_path, line)
+    (said,) = notices(tmp_path, line)
     assert (said.level, said.message, said.nearest) == ("warning", "setting unknown", nearest)
     assert said.because == "the handler gets it as an init property"
 
@@ -351,7 +351,7 @@ def test_a_handler_of_ones_own_reads_options_in_its_own_way(tmp_path: Path):
     )
     assert (found.own_handler, found.dtype, found.predict_timeout_s) == ("model.py", None, 5)
     assert found.options["dtype"] == "float4"
-    assert [(remark.key, remark.message) for remark in said] == [
+    assert [(notice.key, notice.message) for notice in said] == [
         ("option.device_map", "setting left to the handler")
     ]
     with pytest.raises(Unusable, match="predict_timeout"):
@@ -366,7 +366,7 @@ def test_a_handlers_file_or_module_may_have_any_name(tmp_path: Path):
 
 
 def test_a_model_that_generates_no_text_is_a_warning(tmp_path: Path):
-    (said,) = remarks(tmp_path, "option.entryPoint=djl_python.stable-diffusion")
+    (said,) = notices(tmp_path, "option.entryPoint=djl_python.stable-diffusion")
     assert (said.level, said.because) == (
         "warning",
         "the built-in handler generates text only; what else a model does needs a model.py",
@@ -443,26 +443,26 @@ def test_an_older_switch_says_what_its_newer_key_says(
 
 
 def test_a_key_under_another_backends_name_is_said_to_be_read_so(tmp_path: Path):
-    (said,) = remarks(tmp_path, "option.n_positions=512")
+    (said,) = notices(tmp_path, "option.n_positions=512")
     assert (said.message, said.because) == ("setting read as another", "it is read as option.max_model_len")
 
 
 def test_a_key_that_the_release_does_not_know_counts_and_it_is_said(tmp_path: Path):
-    (said,) = remarks(tmp_path, "option.max_model_len=512", version="0.25.0")
+    (said,) = notices(tmp_path, "option.max_model_len=512", version="0.25.0")
     assert said.because == "LMI knows it since 0.27; it counts"
-    assert remarks(tmp_path, "option.max_model_len=512", version="0.27") == ()
-    assert remarks(tmp_path, "option.max_model_len=512") == ()
+    assert notices(tmp_path, "option.max_model_len=512", version="0.27") == ()
+    assert notices(tmp_path, "option.max_model_len=512") == ()
 
 
 def test_a_key_without_a_value_leaves_the_default_and_it_is_said(tmp_path: Path):
     found, said = read_serving(model(tmp_path, "option.quantize=\nbatch_size=\n"), {})
     assert (found.quantize, found.batch_size) == (None, 1)
-    assert {remark.message for remark in said} == {"setting without a value"}
+    assert {notice.message for notice in said} == {"setting without a value"}
 
 
 def test_no_secret_and_no_page_comes_into_a_remark(tmp_path: Path):
-    said = remarks(tmp_path, f"option.hf_token=hf_x\nkeystore_pass=x\noption.long={'y' * 1000}")
-    assert [len(remark.value) for remark in said] == [len("(hidden)"), len("(hidden)"), 201]
+    said = notices(tmp_path, f"option.hf_token=hf_x\nkeystore_pass=x\noption.long={'y' * 1000}")
+    assert [len(notice.value) for notice in said] == [len("(hidden)"), len("(hidden)"), 201]
     assert said[0].fields["value"] == "(hidden)"
 
 
@@ -482,8 +482,8 @@ def test_whatever_is_said_is_settings_or_refused(said: dict[str, str], environ: 
     variables = {f"OPTION_{name.removeprefix('option.').upper()}": value for name, value in said.items()}
     variables |= {f"SERVING_{name.upper()}": value for name, value in environ.items()}
     try:
-        found, remarks = read_serving(Path(__file__).parent, variables)
+        found, notices = read_serving(Path(__file__).parent, variables)
     except Unusable:
         return
     assert found.min_workers <= found.max_workers
-    assert all(remark.fields["key"] for remark in remarks if remark.key)
+    assert all(notice.fields["key"] for notice in notices if notice.key)

@@ -1,4 +1,4 @@
-"""Every setting of DJL Serving and its LMI containers, 0.23 to 0.36: what it takes and what becomes of it."""
+"""Every setting of DJL Serving and its LMI containers, 0.23 to 0.36: what it takes and what it does here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nearstream.config.serving.kinds import (
+from nearstream.config.serving.ignored import IGNORED_SETTINGS
+from nearstream.config.serving.values import (
     DEGREE,
     PATH,
     RATE,
@@ -18,7 +19,6 @@ from nearstream.config.serving.kinds import (
     seconds,
     whole,
 )
-from nearstream.config.serving.unheeded import FATES
 
 OPTION = "option."
 _DAY_S = 86_400
@@ -29,7 +29,7 @@ class Key:
     """One setting, under its name in serving.properties.
 
     `fills`: the field of ServingSettings that it sets. `implies`: what a switch that is on sets there, where
-    nothing else does. `fate`: what becomes of one that changes nothing; `fates`: of single values, in lower
+    nothing else does. `reason`: why one is ignored; `reasons`: the same of single values, in lower
     case. `variables`: its short forms in the environment, the strongest first. `since`: the release of LMI
     that first knew it. `shared`: not the built-in handler's own affair.
     """
@@ -38,8 +38,8 @@ class Key:
     kind: Kind = TEXT
     fills: str = ""
     implies: tuple[str, str] = ("", "")
-    fate: str = ""
-    fates: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     since: tuple[int, int] = (0, 0)
@@ -57,7 +57,7 @@ class Key:
         return tuple(sorted(names, key=lambda name: not name.startswith("cpu.")))
 
     @property
-    def heeded(self) -> bool:
+    def effective(self) -> bool:
         """Whether it changes anything."""
         return bool(self.fills or self.implies[0])
 
@@ -102,8 +102,8 @@ def _same(*names: str) -> Kind:
     return choice({name: name for name in names})
 
 
-_HEEDED = (
-    Key("engine", choice(_ENGINES), "engine", shared=True, fates={
+_EFFECTIVE = (
+    Key("engine", choice(_ENGINES), "engine", shared=True, reasons={
         "mpi": _ONE_PROCESS,
         **{name.lower(): _OPENVINO for name in _ENGINES if name not in ("Python", "MPI")},
     }),
@@ -126,7 +126,7 @@ _HEEDED = (
     Key("option.model_id", TEXT, "model_id", shared=True, aliases=("option.s3url", "option.model_dir"),
         variables=("HF_MODEL_ID",)),
     Key("option.entryPoint", TEXT, "entry_point", shared=True, variables=("DJL_ENTRY_POINT",),
-        aliases=("option.entry_point", "option.entrypoint"), fates={
+        aliases=("option.entry_point", "option.entrypoint"), reasons={
             **{f"djl_python.{name}": _OPENVINO for name in _LANGUAGE_HANDLERS},
             **{f"djl_python.{name}": TEXT_ONLY for name in _OTHER_HANDLERS},
         }),
@@ -137,12 +137,12 @@ _HEEDED = (
     Key("option.predict_timeout", seconds(1, _DAY_S), "predict_timeout_s", shared=True,
         variables=("PREDICT_TIMEOUT",)),
     Key("option.revision", TEXT, "revision", variables=("HF_REVISION", "HF_MODEL_REVISION")),
-    Key("option.trust_remote_code", SWITCH, "trust_remote_code", fates=dict.fromkeys(
+    Key("option.trust_remote_code", SWITCH, "trust_remote_code", reasons=dict.fromkeys(
         ("true", "t", "yes", "y", "on", "1"), _NO_REMOTE_CODE),
         variables=("HF_MODEL_TRUST_REMOTE_CODE", "HF_TRUST_REMOTE_CODE")),
-    Key("option.task", TEXT, "task", variables=("HF_TASK",), fates=dict.fromkeys(_OTHER_TASKS, TEXT_ONLY)),
+    Key("option.task", TEXT, "task", variables=("HF_TASK",), reasons=dict.fromkeys(_OTHER_TASKS, TEXT_ONLY)),
     Key("option.rolling_batch", _same(*_BATCHING), "rolling_batch",
-        fates={name: _OPENVINO for name in _BATCHING if name not in ("auto", "disable")}),
+        reasons={name: _OPENVINO for name in _BATCHING if name not in ("auto", "disable")}),
     Key("option.max_rolling_batch_size", whole(1, 4096), "max_rolling_batch_size",
         aliases=("option.max_num_seqs", "option.max_num_sequences"), variables=("MAX_BATCH_SIZE",)),
     Key("option.max_model_len", whole(1, 100_000_000), "max_model_len", since=(0, 27),
@@ -152,7 +152,7 @@ _HEEDED = (
     Key("option.tgi_compat", SWITCH, "tgi_compat", since=(0, 26)),
     Key("option.dtype", _same(*_DTYPES), "dtype", aliases=("option.data_type",)),
     Key("option.quantize", TEXT, "quantize", aliases=("option.quantization",),
-        variables=("HF_MODEL_QUANTIZE",), fates=dict.fromkeys(_MADE_BEFORE, _AS_THEY_ARE)),
+        variables=("HF_MODEL_QUANTIZE",), reasons=dict.fromkeys(_MADE_BEFORE, _AS_THEY_ARE)),
     Key("option.load_in_8bit", SWITCH, implies=("quantize", "bitsandbytes8")),
     Key("option.load_in_4bit", SWITCH, implies=("quantize", "bitsandbytes4")),
     Key("option.mpi_mode", SWITCH, implies=("engine", "MPI"), shared=True),
@@ -164,19 +164,19 @@ _HEEDED = (
     Key("option.sessions_expiration", seconds(1, 30 * _DAY_S), "sessions_expiration_s", since=(0, 33)),
 )  # fmt: skip
 _UNHEEDED = (
-    Key("option.tensor_parallel_degree", DEGREE, fate=_NOT_DIVIDED,
+    Key("option.tensor_parallel_degree", DEGREE, reason=_NOT_DIVIDED,
         variables=("TENSOR_PARALLEL_DEGREE", "SM_NUM_GPUS")),
-    Key("option.pipeline_parallel_degree", whole(1, 1024), fate=_NOT_DIVIDED,
+    Key("option.pipeline_parallel_degree", whole(1, 1024), reason=_NOT_DIVIDED,
         variables=("PIPELINE_PARALLEL_DEGREE",)),
-    Key("option.parallel_loading", SWITCH, fate="workers are started side by side", shared=True),
+    Key("option.parallel_loading", SWITCH, reason="workers are started side by side", shared=True),
     Key("option.max_rolling_batch_prefill_tokens", whole(1, 100_000_000),
-        fate="long prompts are read in parts, between the tokens of others",
+        reason="long prompts are read in parts, between the tokens of others",
         aliases=("option.max_num_batched_tokens",), variables=("MAX_BATCH_PREFILL_TOKENS",)),
     Key("option.sessions_path", PATH,
-        fate="sessions are kept in memory; they end with the replica that opened them"),
-    *(Key(name, fate=fate) for fate, names in FATES.items() for name in names),
+        reason="sessions are kept in memory; they end with the replica that opened them"),
+    *(Key(name, reason=reason) for reason, names in IGNORED_SETTINGS.items() for name in names),
 )  # fmt: skip
-KEYS = (*_HEEDED, *_UNHEEDED)
+KEYS = (*_EFFECTIVE, *_UNHEEDED)
 _BY_NAME = {name: key for key in KEYS for name in key.names}
 _BY_LOWER_NAME = {name.lower(): name for key in KEYS for name in reversed(key.names)}
 _BY_BARE_NAME = {name.lower().removeprefix(OPTION): name for name in _BY_NAME}

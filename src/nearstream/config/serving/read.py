@@ -1,4 +1,4 @@
-"""Reads the settings of a model as DJL Serving does, and says what becomes of each that is not as asked."""
+"""Reads the settings of a model as DJL Serving does, with a notice for each that is not applied as given."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from nearstream.config.serving.checks import IMPLIED, checked
 from nearstream.config.serving.keys import OPTION, Key, find
-from nearstream.config.serving.kinds import TEXT, Value
-from nearstream.config.serving.remarks import remark, remarks_on, shown
-from nearstream.config.serving.settings import Remark, ServingSettings
+from nearstream.config.serving.notices import notice, notices_on, shown
+from nearstream.config.serving.settings import Notice, ServingSettings
 from nearstream.config.serving.sources import Given, given, model_directory
+from nearstream.config.serving.values import TEXT, Value
 from nearstream.core.errors import Unusable
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|<[^<>]+>")
@@ -23,38 +23,38 @@ _LATEST = (0, 36)
 
 def read_serving(
     directory: Path | None, environ: Mapping[str, str], *, version: str = ""
-) -> tuple[ServingSettings, tuple[Remark, ...]]:
-    """The settings of the model in `directory`, with what the log should say of them.
+) -> tuple[ServingSettings, tuple[Notice, ...]]:
+    """The settings of the model in `directory`, with notices for the log.
 
     serving.properties beats OPTION_* variables; these beat SERVING_* variables, then the short forms, then
     config.properties in the same folder. `version`: the release of LMI that is asked for; "" is the latest.
     Raises Unusable with file and line or variable, key, what came and what is wanted.
     """
     place = model_directory(directory) if directory is not None else None
-    chosen, remarks = _chosen(given(place, environ))
+    chosen, notices = _chosen(given(place, environ))
     settings = ServingSettings(place, options=_options(chosen), arguments=_arguments(chosen))
     entry = chosen.get("option.entryPoint")
     own = replace(settings, entry_point=entry.value or None if entry else None).own_handler is not None
     values: dict[str, Value] = {}
     for name, one in sorted(chosen.items(), key=lambda item: item[1].place):
         values |= _value(find(name), one, own_handler=own)
-        remarks += remarks_on(find(name), one, own_handler=own, release=_release(version))
+        notices += notices_on(find(name), one, own_handler=own, release=_release(version))
     values, more = checked(values, chosen, settings.directory, own_handler=own)
-    return replace(settings, **values), (*remarks, *more)  # type: ignore[arg-type]
+    return replace(settings, **values), (*notices, *more)  # type: ignore[arg-type]
 
 
-def _chosen(found: Sequence[Given]) -> tuple[dict[str, Given], list[Remark]]:
-    """The strongest of each setting by its name, and a remark for each other one that does not agree."""
+def _chosen(found: Sequence[Given]) -> tuple[dict[str, Given], list[Notice]]:
+    """The strongest of each setting by its name, and a notice for each other one that does not agree."""
     chosen: dict[str, Given] = {}
-    remarks = []
+    notices = []
     for one in sorted(found, key=_strength):
         key = find(one.name)
         name = key.name if key else one.name
         counts = chosen.setdefault(name, one)
         if counts is not one and (counts.value != one.value or counts.rank[0] == one.rank[0]):
             because = f"{counts.name} from {counts.source} counts"
-            remarks.append(remark("setting given twice", one, because=because))
-    return chosen, remarks
+            notices.append(notice("setting given twice", one, because=because))
+    return chosen, notices
 
 
 def _strength(one: Given) -> tuple[int, int, int]:
@@ -99,7 +99,7 @@ def _value(key: Key | None, one: Given, *, own_handler: bool) -> dict[str, Value
 
 
 def _filled_in(key: Key, one: Given) -> None:
-    if key.heeded and key.kind is TEXT and key.name not in _FREE_FORM and _PLACEHOLDER.search(one.value):
+    if key.effective and key.kind is TEXT and key.name not in _FREE_FORM and _PLACEHOLDER.search(one.value):
         raise Unusable(
             f"{one.source}: {one.name} is {shown(one)!r}, a template's placeholder; fill it in"
             + (" with a hub's model id, an s3:// prefix or a path." if key.fills == "model_id" else ".")

@@ -1,4 +1,4 @@
-"""What a model of DJL Serving is configured to be, and what is said of settings that change nothing.
+"""The configuration of a model of DJL Serving, and notices on settings that are ignored.
 
 Defaults are those of LMI's containers.
 """
@@ -47,7 +47,7 @@ class ServingSettings:
     retry_threshold: int = 10
     """Deaths of its workers after which a model counts as failed."""
     rolling_batch: str = "auto"
-    """The batching that was asked for; NO_ROLLING_BATCH for none."""
+    """The batching that is requested; NO_ROLLING_BATCH for none."""
     max_rolling_batch_size: int = 32
     max_model_len: int | None = None
     """Tokens of prompt and answer together."""
@@ -98,7 +98,7 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Notice:
     """One line for the log: `message` is constant, the rest are its fields."""
 
     level: Literal["info", "warning"]
@@ -111,6 +111,6 @@ class Remark:
 
     @property
     def fields(self) -> dict[str, str]:
-        """What there is to say beside the message."""
+        """What there is beside the message."""
         names = ("key", "value", "source", "because", "nearest")
-        return {name: said for name in names if (said := getattr(self, name))}
+        return {name: given for name in names if (given := getattr(self, name))}

@@ -37,7 +37,7 @@ class Given:
 
     @property
     def of_the_model(self) -> bool:
-        """Whether it was said of the model, and not of its server."""
+        """Whether it is a setting of the model, and not of its server."""
         return self.rank[0] <= _VARIABLES_OF_MODELS
 
 
@@ -48,12 +48,12 @@ def model_directory(directory: Path) -> Path:
     if any((directory / name).is_file() for name in _MODEL_FILES):
         return directory
     folders = [path for path in sorted(directory.iterdir()) if path.is_dir() and path.name[0] not in "._"]
-    told = [path for path in folders if (path / SERVING_PROPERTIES).is_file()]
-    if len(told) > 1:
-        names = ", ".join(path.name for path in told)
+    configured = [path for path in folders if (path / SERVING_PROPERTIES).is_file()]
+    if len(configured) > 1:
+        names = ", ".join(path.name for path in configured)
         raise Unusable(f"{directory} has {SERVING_PROPERTIES} in {names}; one folder of them is wanted.")
-    if told:
-        return told[0]
+    if configured:
+        return configured[0]
     bare = len(folders) == 1 and any((folders[0] / name).is_file() for name in _MODEL_FILES)
     return folders[0] if bare else directory
 

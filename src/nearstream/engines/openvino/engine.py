@@ -15,8 +15,8 @@ import structlog
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
 from nearstream.core.generation import EngineRequest, Step
-from nearstream.engines.openvino.adapters import Adapters
 from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
+from nearstream.engines.openvino.loaded_adapters import LoadedAdapters
 from nearstream.engines.openvino.options import options_of, refuse_unsupported
 from nearstream.engines.openvino.process import EngineProcess
 from nearstream.engines.openvino.properties import cpu_properties
@@ -37,7 +37,7 @@ class OpenVINOEngine:
         self._settings = settings
         self._seed = seed
         self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
-        self._adapters = Adapters(self._send)
+        self._adapters = LoadedAdapters(self._send)
         self._process: EngineProcess | None = None
         self._loaded: Loaded | None = None
         self._closing = asyncio.Event()
@@ -94,7 +94,7 @@ class OpenVINOEngine:
         """See `Engine.generate`."""
         loaded = self._ready()
         sampling = request.sampling
-        with self._adapters.worn_by(sampling.adapter) as adapter:
+        with self._adapters.held_for(sampling.adapter) as adapter:
             refuse_unsupported(sampling, grammar=loaded.grammar)
             self._refuse_unfit(len(request.prompt), request.max_new_tokens)
             options = options_of(sampling, max_new_tokens=request.max_new_tokens, seed=self._seed())
@@ -112,7 +112,7 @@ class OpenVINOEngine:
                 self._requests.drop(answer)
 
     def adapters(self) -> frozenset[str]:
-        """The adapters that can be asked for."""
+        """The adapters that requests can name."""
         return self._adapters.names
 
     async def load_adapter(self, name: str, weights: Path) -> None:
@@ -173,7 +173,7 @@ class OpenVINOEngine:
             vocab_size=settings.vocab_size,
             properties=cpu_properties(settings),
             adaptable=dict(settings.adaptable),
-            adapter_lanes=settings.adapter_lanes,
+            adapter_pipelines=settings.adapter_pipelines,
             adapter_kv_blocks=settings.adapter_kv_blocks,
         )
         steps, tried = self._requests.advance, self._adapters.tried
@@ -198,7 +198,7 @@ class OpenVINOEngine:
         return process
 
     async def _supervise(self, process: EngineProcess) -> None:
-        """Start the process anew whenever it ends, until the engine is closed."""
+        """Restart the process whenever it ends, until the engine is closed."""
         delay_s, clock = self._settings.restart_delay_s, asyncio.get_running_loop().time
         while True:
             began = clock()
@@ -237,7 +237,7 @@ def prepare(settings: EngineSettings) -> PreparedEngine:
         kv_bytes_per_token=settings.kv_bytes_per_token,
         max_seqs=settings.max_seqs,
         adaptable=settings.adaptable,
-        adapter_lanes=settings.active_adapters,
+        adapter_pipelines=settings.active_adapters,
         start_timeout_s=settings.start_timeout_s,
     )
     return PreparedEngine(own.request_tokens, partial(OpenVINOEngine.open, own))

@@ -22,7 +22,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """The model to load. `properties` are the CPU plugin's.
 
     `adaptable`: the modules that adapters may change, each with its numbers of outputs and inputs. At most
-    `adapter_lanes` adapters answer at the same time, each with `adapter_kv_blocks` of its own.
+    `adapter_pipelines` adapters answer at the same time, each with `adapter_kv_blocks` of its own.
     """
 
     model: str
@@ -33,7 +33,7 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag=0):
     vocab_size: int | None
     properties: dict[str, str]
     adaptable: dict[str, tuple[int, int]] = {}
-    adapter_lanes: int = 1
+    adapter_pipelines: int = 1
     adapter_kv_blocks: int = 64
 
 

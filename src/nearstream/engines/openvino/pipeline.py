@@ -71,8 +71,8 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
     )
 
 
-def open_lane(wanted: Load) -> Batch:
-    """The model once more, ready to wear one adapter after another. Raises RuntimeError.
+def open_adapter_pipeline(wanted: Load) -> Batch:
+    """The model once more, in which one adapter after another can be active. Raises RuntimeError.
 
     OpenVINO gives a weight a place for an adapter only if one that changes it is named now: so an adapter of
     zeros for every one. It keeps the prefixes of prompts by their tokens alone, which is wrong once the
@@ -170,7 +170,7 @@ class Batch:
         waiting = self._suspects or self._held
         return bool(self._runs or waiting or told or self._pipeline.has_non_finished_requests())
 
-    def wear(self, adapter: genai.Adapter) -> None:
+    def activate(self, adapter: genai.Adapter) -> None:
         """Answer with `adapter` from now on, and generate a token with it. Only while no request is held.
 
         OpenVINO sets adapters in `generate` alone; those that added requests bring it passes over in silence.

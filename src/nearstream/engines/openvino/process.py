@@ -118,5 +118,5 @@ class EngineProcess:
 
 def exit_reason(end: Exit, last_line: str) -> str:
     """Why a process ended, from its exit status and the last line it wrote to stderr."""
-    told = f": {last_line}" if end.status >= 0 and last_line else ""
-    return f"its process {end.how}{told}"
+    output = f": {last_line}" if end.status >= 0 and last_line else ""
+    return f"its process {end.how}{output}"

@@ -1,4 +1,4 @@
-"""Which requests the model's process holds and which wait in line for it; hands each its own steps."""
+"""Which requests the model's process holds and which wait in the queue for it; hands each its own steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ERRORS: dict[FailureKind, type[NearstreamError]] = {
 
 
 class Answer:
-    """The steps of one request that its reader has not taken yet; at most one for each token asked for."""
+    """The steps of one request that its reader has not taken yet; at most one for each token requested."""
 
     __slots__ = ("on_end", "steps", "submit")
 
@@ -61,11 +61,11 @@ class Requests:
 
     @property
     def waiting(self) -> int:
-        """How many are in line."""
+        """How many are queued."""
         return len(self._waiting)
 
     def add(self, prompt: bytes, options: Options, *, adapter: int = 0) -> Answer:
-        """Send a request to the worker, or put it in line. Raises Overloaded when the line is full."""
+        """Send a request to the worker, or queue it. Raises Overloaded when the queue is full."""
         if self.running >= self._max_seqs and self.waiting >= self._max_waiting:
             raise Overloaded(
                 f"{self.running} requests run and {self.waiting} wait, which is all that is allowed"
@@ -83,7 +83,7 @@ class Requests:
             self._waiting.remove(answer)
 
     def advance(self, stepped: Stepped) -> None:
-        """Hand out what a step made, and freed places to those in line."""
+        """Hand out what a step made, and freed places to queued requests."""
         running = self._running
         for advance in stepped.advances:
             answer = running.get(advance.id)

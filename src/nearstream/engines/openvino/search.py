@@ -1,7 +1,7 @@
 """The search for the tokens that a request with `typical_p` may choose from, one token after another.
 
-A penalised request is drawn for twice: once for what the model thinks of a token, which is what its client
-is told, and once for what the penalty leaves of that, by which the token is chosen.
+A penalised request is drawn for twice: once for the log-probability that the model gives a token, which the
+client gets, and once for what the penalty leaves of that, by which the token is chosen.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Draw:
     logprobs: bool
     found: dict[int, float] = field(default_factory=dict)
 
-    def take(self, told: Iterable[tuple[int, float]]) -> bool:
-        """Add tokens and what was told of them; whether one is new."""
+    def take(self, drawn: Iterable[tuple[int, float]]) -> bool:
+        """Add tokens and their log-probabilities; whether one is new."""
         known, scale = len(self.found), 1.0 if self.logprobs else SEARCH_TEMPERATURE
-        self.found.update((token, value * scale) for token, value in told)
+        self.found.update((token, value * scale) for token, value in drawn)
         return len(self.found) > known
 
 
@@ -51,10 +51,10 @@ class Search:
         short = [draw for draw in self._draws if len(draw.found) < wanted]
         return short if self._cached else short[:1]
 
-    def read(self, told: Iterable[tuple[Draw, Iterable[tuple[int, float]]]]) -> bool:
+    def read(self, drawn: Iterable[tuple[Draw, Iterable[tuple[int, float]]]]) -> bool:
         """Take what runs have drawn; whether anything is new."""
         self._cached = True
-        return sum(draw.take(drawn) for draw, drawn in told) > 0
+        return sum(draw.take(tokens) for draw, tokens in drawn) > 0
 
     @property
     def candidates(self) -> Mapping[int, float]:

@@ -37,8 +37,8 @@ class OpenVINOSettings:
     `model` is a folder with openvino_model.xml, or a GGUF file. `kv_bytes_per_token`, `context_tokens` and
     `vocab_size` describe the model where known. `max_seqs` requests run together, `max_waiting` more queue.
     `threads` None: one for each core. `properties` go to OpenVINO's CPU plugin as they are. `adaptable` names
-    the modules that adapters may change, each with its numbers of outputs and inputs; at most `adapter_lanes`
-    adapters answer at the same time, each for about as much memory as the model's weights take.
+    the modules that adapters may change, each with its numbers of outputs and inputs; `adapter_pipelines`
+    adapters at most answer at the same time, each for about as much memory as the model's weights take.
     """
 
     model: Path
@@ -53,7 +53,7 @@ class OpenVINOSettings:
     prefix_caching: bool = True
     properties: tuple[tuple[str, str], ...] = ()
     adaptable: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    adapter_lanes: int = 1
+    adapter_pipelines: int = 1
     start_timeout_s: float = 900.0
     restart_delay_s: float = 0.2
     max_restart_delay_s: float = 30.0
@@ -69,7 +69,7 @@ class OpenVINOSettings:
 
     @property
     def adapter_kv_blocks(self) -> int:
-        """Blocks of one lane for adapters: a quarter of the model's, and enough for the longest request."""
+        """Blocks of one adapter pipeline: a quarter of the model's, and enough for the longest request."""
         return min(self.kv_blocks, max(self.kv_blocks // 4, -(-self.request_tokens // KV_BLOCK_TOKENS) + 1))
 
     @property

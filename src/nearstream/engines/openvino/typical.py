@@ -61,31 +61,31 @@ def chosen(logprobs: Mapping[int, float], options: Options, *, position: int, vo
     The same seed and position choose alike, whatever was chosen before.
     """
     ids = sorted(logprobs, key=lambda token: (-logprobs[token], token))
-    told = np.array([logprobs[token] for token in ids], dtype=np.float64)
-    weights = np.exp((told - told[0]) / options.temperature)
+    found = np.array([logprobs[token] for token in ids], dtype=np.float64)
+    weights = np.exp((found - found[0]) / options.temperature)
     unseen = min(options.top_k or vocabulary, vocabulary) - len(ids)
-    least, most = _unseen_weight(told, options, unseen) if unseen > 0 else (0.0, 0.0)
+    least, most = _unseen_weight(found, options, unseen) if unseen > 0 else (0.0, 0.0)
     kept, perhaps = (_nucleus(weights, rest, options.top_p) for rest in (least, most))
     if unseen > 0 and (perhaps == len(ids) or weights[kept:perhaps].sum() > _EDGE * weights.sum()):
         return None
     probabilities = _typical(_normalised(weights[:kept]), options.typical_p)
     left = np.flatnonzero(probabilities)
-    luck = np.random.default_rng((options.seed, position)).random()
-    drawn = np.searchsorted(np.cumsum(probabilities[left]), luck, side="right")
+    drawn_at = np.random.default_rng((options.seed, position)).random()
+    drawn = np.searchsorted(np.cumsum(probabilities[left]), drawn_at, side="right")
     return ids[int(left[min(int(drawn), len(left) - 1)])]
 
 
-def _unseen_weight(told: npt.NDArray[np.float64], options: Options, unseen: int) -> tuple[float, float]:
-    """At least and at most what the other tokens weigh, where the first one told weighs 1.
+def _unseen_weight(found: npt.NDArray[np.float64], options: Options, unseen: int) -> tuple[float, float]:
+    """At least and at most what the other tokens weigh, where the first of `found` weighs 1.
 
-    Each has no more of the probability than the last one told, and together they have what is left of it.
+    Each has no more of the probability than the last of `found`, and together they have what is left of it.
     At a temperature of 1 or less that weighs most in few tokens, and least spread over all of them.
     """
-    power, first = 1 / options.temperature, math.exp(told[0])
-    last = math.exp(told[-1] - told[0])
+    power, first = 1 / options.temperature, math.exp(found[0])
+    last = math.exp(found[-1] - found[0])
     least, most = 0.0, unseen * last**power
     if power >= 1:
-        rest = max(1 - float(np.sum(np.exp(told))), 0.0)
+        rest = max(1 - float(np.sum(np.exp(found))), 0.0)
         most = min(most, rest / first * last ** (power - 1))
         if not options.top_k:
             least = unseen * min(rest / unseen / first, last) ** power

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
+from nearstream.engines.openvino.adapter_scheduler import AdapterScheduler
 from nearstream.engines.openvino.frames import (
     FromWorker,
     Load,
@@ -19,14 +20,13 @@ from nearstream.engines.openvino.frames import (
     decode_to_worker,
     encode,
 )
-from nearstream.engines.openvino.lanes import Lanes
 from nearstream.engines.openvino.recovery import reason_of
 from nearstream.workers.frames import FrameReader
 from nearstream.workers.inside import Inbox, run_worker
 
 
 class Steppable(Protocol):
-    """What the loop drives: Lanes, or a fake."""
+    """What the loop drives: the scheduler, or a fake."""
 
     @property
     def busy(self) -> bool: ...
@@ -42,12 +42,12 @@ def serve(sock: socket.socket, inbox: Inbox[ToWorker], batch: Steppable) -> None
         for frame in inbox.read(wait=not batch.busy):
             batch.take(frame)
         if batch.busy:
-            for told in batch.step():
-                sock.sendall(encode(told))
+            for message in batch.step():
+                sock.sendall(encode(message))
 
 
 def run(sock: socket.socket) -> None:
-    """Load what the first frame names, tell how that went, serve."""
+    """Load what the first message names, report how that went, serve."""
     inbox = Inbox(sock, FrameReader(decode_to_worker))
     first, *early = inbox.read(wait=True)
     if not isinstance(first, Load) or early:
@@ -60,8 +60,8 @@ def run(sock: socket.socket) -> None:
         sock.sendall(encode(Unloadable(reason_of(error))))
         return
     sock.sendall(encode(loaded))
-    adapted = partial(pipeline.open_lane, first)
-    serve(sock, inbox, Lanes(batch, adapted, pipeline.read_adapter, most=first.adapter_lanes))
+    adapted = partial(pipeline.open_adapter_pipeline, first)
+    serve(sock, inbox, AdapterScheduler(batch, adapted, pipeline.read_adapter, most=first.adapter_pipelines))
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def _config(path: Path) -> PeftConfig:
     if config.peft_type.upper() != "LORA":
         raise Unusable(f"{path} has peft_type {config.peft_type!r}: only LORA adapters are served")
     if config.use_dora or config.bias != "none":
-        asked = "use_dora" if config.use_dora else f"bias {config.bias!r}"
-        raise Unusable(f"{path} asks for {asked}, which is not served: merge such an adapter into its model")
+        change = "use_dora" if config.use_dora else f"bias {config.bias!r}"
+        raise Unusable(f"{path} asks for {change}, which is not served: merge such an adapter into its model")
     if min((config.r, *config.rank_pattern.values())) < 1:
         raise Unusable(f"{path} has a rank below 1, as r or in rank_pattern")
     try:

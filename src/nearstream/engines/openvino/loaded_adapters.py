@@ -1,4 +1,4 @@
-"""The adapters that the engine's process holds, by name, and how many answers each of them makes."""
+"""The adapters that the engine's process holds, by name, and how many requests use each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Held:
     unloaded: bool = False
 
 
-class Adapters:
+class LoadedAdapters:
     """A name may be given again while answers are still made with the adapter that had it."""
 
     def __init__(self, send: Callable[[ToWorker], None]) -> None:
@@ -59,7 +59,7 @@ class Adapters:
         self._held[name] = _Held(number, weights)
 
     async def load_again(self) -> None:
-        """Bring a new process to where the last one was; what it refuses now is forgotten."""
+        """Load them in a new process; those that it refuses are forgotten."""
         for name, held in tuple(self._held.items()):
             held.number = next(self._numbers)
             try:
@@ -74,7 +74,7 @@ class Adapters:
         if held is None:
             raise Missing(f"there is no adapter {name!r}")
         held.unloaded = True
-        self._let_go(held)
+        self._release(held)
 
     def tried(self, frame: AdapterTried) -> None:
         """The process has loaded an adapter, or has not."""
@@ -94,7 +94,7 @@ class Adapters:
         self._trials.clear()
 
     @contextmanager
-    def worn_by(self, name: str | None) -> Iterator[int]:
+    def held_for(self, name: str | None) -> Iterator[int]:
         """Hold an adapter for one answer, under its number. Raises Unsupported for one that is not there."""
         if name is None:
             yield BASE
@@ -107,13 +107,13 @@ class Adapters:
             yield held.number
         finally:
             held.answers -= 1
-            self._let_go(held)
+            self._release(held)
 
     async def _try(self, number: int, weights: Path) -> None:
         trial = self._trials[number] = asyncio.get_running_loop().create_future()
         self._send(LoadAdapter(number, str(weights)))
         await trial
 
-    def _let_go(self, held: _Held) -> None:
+    def _release(self, held: _Held) -> None:
         if held.unloaded and not held.answers:
             self._send(DropAdapter(held.number))

@@ -1,4 +1,4 @@
-"""What the log should say of a setting: one line for each that is not as asked."""
+"""Notices for the log: one for each setting that is not applied as given."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 from nearstream.config.serving.keys import OPTION, TEXT_ONLY, Key
 from nearstream.config.serving.keys import nearest as nearest_known
-from nearstream.config.serving.settings import Remark
+from nearstream.config.serving.settings import Notice
 from nearstream.config.serving.sources import Given
 
-ELSEWISE = "setting means something else here"
+DIFFERENT = "setting means something else here"
 _TO_THE_HANDLER = "the handler gets it as an init property"
 _SECRET = re.compile(
     r"(^|[._])(env|token|secret|pass(word|wd)?|credentials?|(api|access)_?key)$", re.IGNORECASE
@@ -19,49 +19,49 @@ _SECRET = re.compile(
 _SHOWN_CHARACTERS = 200
 
 
-def remarks_on(
+def notices_on(
     key: Key | None, one: Given, *, own_handler: bool, release: tuple[int, int]
-) -> Iterator[Remark]:
-    """What is to be said of one setting under a name that is known as `key`, for that release of LMI."""
+) -> Iterator[Notice]:
+    """The notices on one setting, whose name is known as `key`, for that release of LMI."""
     if key is None:
         because = _TO_THE_HANDLER if one.of_the_model else ""
-        yield remark(
+        yield notice(
             "setting unknown", one, because=because, level="warning", nearest=nearest_known(one.name)
         )
     elif not one.value:
-        yield remark("setting without a value", one, because="its default stands")
+        yield notice("setting without a value", one, because="its default stands")
     elif key.own_option and own_handler:
-        if not key.heeded:
-            yield remark("setting left to the handler", one, because=_TO_THE_HANDLER)
+        if not key.effective:
+            yield notice("setting left to the handler", one, because=_TO_THE_HANDLER)
     else:
         yield from _on_known(key, one, release)
 
 
-def _on_known(key: Key, one: Given, release: tuple[int, int]) -> Iterator[Remark]:
+def _on_known(key: Key, one: Given, release: tuple[int, int]) -> Iterator[Notice]:
     if _bare(one.name) != _bare(key.name):
-        yield remark("setting read as another", one, because=f"it is read as {key.name}")
-    if because := key.fate or key.fates.get(one.value.lower(), ""):
-        message = "setting without effect" if key.fate else ELSEWISE
-        yield remark(message, one, because=because, level="warning" if because == TEXT_ONLY else "info")
-    if key.heeded and key.since > release:
+        yield notice("setting read as another", one, because=f"it is read as {key.name}")
+    if because := key.reason or key.reasons.get(one.value.lower(), ""):
+        message = "setting without effect" if key.reason else DIFFERENT
+        yield notice(message, one, because=because, level="warning" if because == TEXT_ONLY else "info")
+    if key.effective and key.since > release:
         since = ".".join(map(str, key.since))
-        yield remark("setting newer than the release", one, because=f"LMI knows it since {since}; it counts")
+        yield notice("setting newer than the release", one, because=f"LMI knows it since {since}; it counts")
 
 
 def _bare(name: str) -> str:
     return name.removeprefix(OPTION).replace("_", "").lower()
 
 
-def remark(
+def notice(
     message: str,
     one: Given,
     *,
     because: str = "",
     level: Literal["info", "warning"] = "info",
     nearest: str = "",
-) -> Remark:
-    """A remark on a setting as it was given."""
-    return Remark(level, message, one.name, shown(one), one.source, because, nearest)
+) -> Notice:
+    """A notice on one setting."""
+    return Notice(level, message, one.name, shown(one), one.source, because, nearest)
 
 
 def shown(one: Given) -> str:

@@ -97,7 +97,7 @@ def _duration_s(value: str) -> float:
 def _variables(value: str) -> Mapping[str, str]:
     """`A=b,C=d`, as PyModel splits it: what has no `=` is left out."""
     pairs = (pair.partition("=") for pair in value.split(","))
-    return {name.strip(): said.strip() for name, equals, said in pairs if equals and name.strip()}
+    return {name.strip(): given.strip() for name, equals, given in pairs if equals and name.strip()}
 
 
 TEXT = Kind("a text", str)

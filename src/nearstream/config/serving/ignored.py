@@ -32,7 +32,7 @@ _TOOLS = "calls of tools are held to the schemas of the tools; what a model reas
 _JAVA = "no Java runs"
 _PYTHON = "handlers run on this machine's Python, each model in an environment of its own"
 
-FATES: Mapping[str, tuple[str, ...]] = {
+IGNORED_SETTINGS: Mapping[str, tuple[str, ...]] = {
     _ONE_ENGINE: (
         "load_on_devices", "option.cluster_size", "option.device_map",
         "option.device_id", "option.device", "option.tensor_parallel_size", "option.pipeline_parallel_size",

@@ -10,7 +10,7 @@ from nearstream.core.errors import NearstreamError, Overloaded
 from nearstream.handlers.calls import Call
 
 
-class Line:
+class CallQueue:
     """At most `capacity` calls wait, over those that free workers are about to take, `room`."""
 
     def __init__(self, model: str, *, capacity: int, batch_size: int, delay_s: float) -> None:
@@ -26,14 +26,14 @@ class Line:
         return len(self._calls)
 
     def add(self, call: Call, *, room: int) -> None:
-        """Put a call at the end. Raises Overloaded when the line is full."""
+        """Put a call at the end. Raises Overloaded when the queue is full."""
         if len(self._calls) >= self._capacity + room:
             raise Overloaded(f"Worker queue capacity exceeded for model: {self._model}")
         self._calls.append(call)
         self._changed.set()
 
     def put_back(self, calls: Sequence[Call]) -> None:
-        """Put calls that no handler has begun first in line again."""
+        """Put calls that no handler has begun back to the front."""
         self._calls.extendleft(reversed(calls))
         self._changed.set()
 
