@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from nearstream.compose.site import read_image, verifier
+from nearstream.compose.site import lookup, read_image
 from nearstream.config.container import ContainerSettings
 from nearstream.core.errors import Unusable
-from nearstream.home.keys import Credentials
+from nearstream.home.keys import Credentials, Keys
 from nearstream.replica.tgi.limits import limits
+from nearstream.wire.aws.sigv4 import Verifier
 from nearstream.wire.dialects.hf.terms import Release, tgi_release
 
 TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi0.9.3-gpu"
@@ -49,6 +52,7 @@ def test_an_image_says_which_server_and_version() -> None:
     assert read_image(LMI) == ("lmi", "0.23.0")
 
 
-def test_the_verifiers_text_shows_no_secret() -> None:
+def test_the_verifiers_text_shows_no_secret(tmp_path: Path) -> None:
     keys = Credentials("123456789012", "us-east-1", "AKIATEST", "very-secret")
-    assert "very-secret" not in repr(keys) + repr(vars(verifier(keys)))
+    found = lookup(Keys(keys, tmp_path / "keys.json"), keys.account)
+    assert "very-secret" not in repr(keys) + repr(vars(Verifier(found))) + repr(found("AKIATEST"))

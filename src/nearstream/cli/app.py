@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "Show endpoints and replicas.",
     "logs": "Print the container logs of an endpoint.",
     "env": "Print variables that point AWS code here.",
+    "keys": "Show and change the keys that clients sign with.",
     "invoke": "Stream one answer, with its TTFT.",
     "chat": "Talk with an endpoint.",
     "serve": "Run one model server.",

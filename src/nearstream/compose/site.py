@@ -33,7 +33,7 @@ from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.frontdoor.view import SiteView
-from nearstream.home.keys import Credentials
+from nearstream.home.keys import Credentials, Keys
 from nearstream.home.paths import Home
 from nearstream.services.runtime import service as runtime
 from nearstream.services.runtime.invocations import Runtime
@@ -69,7 +69,8 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
         _objects(settings, home, credentials, upstreams) as objects,
         deployer,
     ):
-        access = Access(verifier(credentials), clock)
+        keys = lookup(Keys(credentials, home.keys_file), account.id)
+        access = Access(Verifier(keys, region=account.region, services=SERVICES), clock)
         view = SiteView(
             pool,
             account,
@@ -103,7 +104,7 @@ async def _objects(
 ) -> AsyncIterator[Objects]:
     """The S3 side of the front door, and the site's own store unless the objects lie elsewhere."""
     sides = partial(
-        Objects, upstreams=upstreams, lookup=lookup(credentials), clock=clock, hosts=names(settings.host)
+        Objects, upstreams=upstreams, lookup=own_lookup(credentials), clock=clock, hosts=names(settings.host)
     )
     if settings.s3_url is not None:
         yield sides(Elsewhere(settings.s3_url))
@@ -112,8 +113,20 @@ async def _objects(
         yield sides(store)
 
 
-def lookup(credentials: Credentials) -> Lookup:
-    """Knows the one key of a home."""
+def lookup(keys: Keys, account: str) -> Lookup:
+    """Finds the keys of a site as they are now; each of them may do everything."""
+
+    def find(access_key: str) -> Credential | None:
+        key = keys.find(access_key)
+        if key is None:
+            return None
+        return Credential(key.access_key, key.secret_key, account, arn=f"arn:aws:iam::{account}:root")
+
+    return find
+
+
+def own_lookup(credentials: Credentials) -> Lookup:
+    """Finds the key that a home was made with, which is the only one that the object store knows."""
     known = Credential(
         credentials.access_key,
         credentials.secret_key,
@@ -121,11 +134,6 @@ def lookup(credentials: Credentials) -> Lookup:
         arn=f"arn:aws:iam::{credentials.account}:root",
     )
     return {known.access_key: known}.get
-
-
-def verifier(credentials: Credentials) -> Verifier:
-    """Proves who calls the services of this site but S3."""
-    return Verifier(lookup(credentials), region=credentials.region, services=SERVICES)
 
 
 def names(host: str) -> frozenset[str]:

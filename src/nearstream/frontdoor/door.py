@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from nearstream.core.errors import NearstreamError
+from nearstream.core.errors import Missing, NearstreamError
 from nearstream.frontdoor import api
 from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api
@@ -20,7 +20,8 @@ from nearstream.wire.aws import s3
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, translate
 
-OWN_PATHS: Final = ("/endpoints/", "/health", "/nearstream/")
+HEALTH_PATH: Final = "/health"
+OWN_PATHS: Final = ("/endpoints/", HEALTH_PATH, "/nearstream/")
 _ERRORS: Final = {NearstreamError: "InternalFailure"}
 
 log = structlog.get_logger()
@@ -57,12 +58,21 @@ class FrontDoor:
             s3.is_signed_for(call) or (s3.is_unsigned(call) and not call.path.startswith(OWN_PATHS))
         ):
             return await self._objects.handle(request, call, request_id)
-        if call.path == "/health":
-            return _json(self._view.health(), 200 if self._view.healthy else 503)
+        if call.path == HEALTH_PATH or call.path.startswith(f"{HEALTH_PATH}/"):
+            return self._health(call)
         if call.path == "/nearstream/status":
             self._access.check_bodiless(call)
             return _json(self._view.status())
         return await self._api.handle(request, call, request_id)
+
+    def _health(self, call: RawRequest) -> web.Response:
+        if call.method not in {"GET", "HEAD"}:
+            return web.Response(status=405, headers={"Allow": "GET, HEAD"})
+        try:
+            serves = self._view.serves(call.path.removeprefix(HEALTH_PATH).removeprefix("/") or None)
+        except Missing as error:
+            return _json({"message": str(error)}, 404)
+        return _json(self._view.health(serves=serves), 200 if serves else 503)
 
 
 def _read(request: web.BaseRequest) -> RawRequest:

@@ -7,12 +7,13 @@ from typing import Any
 
 from nearstream.core.accounts import Account
 from nearstream.core.endpoints import Endpoint, EndpointStatus
+from nearstream.core.errors import Missing
 from nearstream.core.replicas import Replica
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.snapshot import Serving
 
-# The endpoint that a site is healthy by: the one that `nearstream up` makes.
-HEALTH_ENDPOINT = "assistant"
+# Endpoints that no one waits to call: not there yet, or on their way out.
+_NOT_COUNTED = {EndpointStatus.CREATING, EndpointStatus.DELETING, EndpointStatus.OUT_OF_SERVICE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,25 @@ class SiteView:
         serving = self.pool.fleet.endpoints.get(name)
         return serving.endpoint if serving else None
 
-    @property
-    def healthy(self) -> bool:
-        """Whether `assistant` is InService with a replica that is ready."""
-        serving = self.pool.fleet.endpoints.get(HEALTH_ENDPOINT)
-        return (
-            serving is not None
-            and serving.endpoint.status is EndpointStatus.IN_SERVICE
-            and bool(serving.ready)
-        )
+    def serves(self, endpoint: str | None = None) -> bool:
+        """Whether an endpoint can be called now; without a name: whether all can that should.
 
-    def health(self) -> dict[str, Any]:
-        """The body of GET /health, which anyone may ask for."""
-        return {"status": "ok" if self.healthy else "starting", "version": self.version}
+        An endpoint can be called when it has a ready replica and its status is neither Failed, Creating,
+        Deleting nor OutOfService. One that is being created or deleted does not count against the site, and
+        a Failed one does, until it is updated or deleted. A site without endpoints serves all that it
+        should. Raises Missing for an endpoint that is not there.
+        """
+        endpoints = self.pool.fleet.endpoints
+        if endpoint is not None:
+            if endpoint not in endpoints:
+                raise Missing(f"There is no endpoint {endpoint!r}.")
+            return _serves(endpoints[endpoint])
+        counted = [each for each in endpoints.values() if each.endpoint.status not in _NOT_COUNTED]
+        return all(map(_serves, counted))
+
+    def health(self, *, serves: bool) -> dict[str, Any]:
+        """The body of GET /health and /health/{endpoint}, which anyone may ask for."""
+        return {"status": "ok" if serves else "starting", "version": self.version}
 
     def status(self) -> dict[str, Any]:
         """The body of GET /nearstream/status."""
@@ -82,3 +89,8 @@ class SiteView:
             "in_flight": self.pool.in_flight(replica.id),
             "exit_reason": replica.exit_reason,
         }
+
+
+def _serves(serving: Serving) -> bool:
+    status = serving.endpoint.status
+    return bool(serving.ready) and status not in {*_NOT_COUNTED, EndpointStatus.FAILED}

@@ -44,6 +44,10 @@ class Home:
         return self.path / "credentials.json"
 
     @property
+    def keys_file(self) -> Path:
+        return self.path / "keys.json"
+
+    @property
     def lock_file(self) -> Path:
         return self.path / "frontdoor.lock"
 

@@ -286,7 +286,7 @@ async def test_garbage_instead_of_http_closes_the_connection(tmp_path: Path) -> 
         writer.close()
         assert b" 400 " in answer.splitlines()[0] and b"Traceback" not in answer
         async with made.session.get(made.url + "/health") as health:
-            assert json.loads(await health.read())["status"] == "starting"
+            assert json.loads(await health.read())["status"] == "ok"
 
 
 async def test_connections_are_used_again_and_a_stale_one_is_replaced(tmp_path: Path) -> None:
@@ -387,3 +387,23 @@ async def test_a_replica_that_frames_its_chunks_wrongly_ends_in_an_exception_fra
         with pytest.raises(CallFailed) as caught:
             await made.parts()
         assert caught.value.code == "ModelStreamError"
+
+
+async def test_health_is_the_sites_and_each_endpoints(tmp_path: Path) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError
+
+    async with stand(tmp_path, talk) as made:
+
+        async def status(path: str, method: str = "GET") -> int:
+            async with made.session.request(method, made.url + path) as answer:
+                assert method != "HEAD" or await answer.read() == b""
+                return answer.status
+
+        assert [await status(f"/health{path}") for path in ("", "/", "/e", "/other")] == [200, 200, 200, 404]
+        made.pool.update(fleet(tmp_path / "r.sock", status=EndpointStatus.FAILED))
+        assert [await status(f"/health{path}") for path in ("", "/e")] == [503, 503]
+        made.pool.update(Fleet())
+        assert await status("/health") == 200
+        assert await status("/health", "HEAD") == 200
+        assert [await status("/health", method) for method in ("POST", "PUT", "DELETE")] == [405] * 3
