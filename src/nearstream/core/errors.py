@@ -5,6 +5,8 @@ NearstreamError
 │   ├── Malformed      the body is not JSON
 │   │   ├── Misshapen  the body is JSON, but not of the shape that this route takes
 │   │   └── WrongMedia the body is said to be something else than JSON
+│   ├── OptionInvalid  one option of the body breaks a rule
+│   │   └── TooManyTokens  prompt and answer do not fit the model's context
 │   ├── BatchTooLarge  more prompts in one call than the server takes
 │   ├── Unsupported    a legal option that the running engine cannot do
 │   ├── TemplateFailed the chat template refused the conversation
@@ -55,6 +57,18 @@ class Misshapen(Malformed):
 
 class WrongMedia(Malformed):
     """The body is said to be something else than JSON."""
+
+
+class OptionInvalid(Invalid):
+    """One option of the body breaks a rule."""
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class TooManyTokens(OptionInvalid):
+    """Prompt and answer do not fit the model's context."""
 
 
 class BatchTooLarge(Invalid):

@@ -17,13 +17,17 @@ from nearstream.wire.dialects.port import ErrorDialect
 
 _log = structlog.get_logger(__name__)
 _JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")
+_WRONG_KEY = "the API key is missing or wrong: send it as `Authorization: Bearer <key>`"
 _LOOKING = frozenset({"GET", "HEAD"})
 # What a browser asks before it posts from another origin.
 PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 
 
-def key_checked(key: str | None) -> Middleware:
-    """What works or changes something needs the key, if there is one; a preflight is answered without."""
+def key_checked(key: str | None, errors: ErrorDialect | None = None) -> Middleware:
+    """Every method but GET and HEAD needs the key, if there is one; a preflight is answered without.
+
+    `errors` writes the body of a 401, which is empty otherwise.
+    """
     wanted = f"Bearer {key}".encode()
 
     @web.middleware
@@ -32,7 +36,9 @@ def key_checked(key: str | None) -> Middleware:
             return web.Response(headers=PREFLIGHT)
         given = request.headers.get("Authorization", "").encode(errors="replace")
         if key is not None and request.method not in _LOOKING and not compare_digest(given, wanted):
-            return web.Response(status=401)
+            return (
+                web.Response(status=401) if errors is None else error_response(errors.plain(401, _WRONG_KEY))
+            )
         return await handler(request)
 
     return check

@@ -41,3 +41,10 @@ class ServerSettings:
     model_dtype: str = "bfloat16"
     compute_type: str | None = "cpu"
     """What answers call the machine, beside how long they took; None: they say neither (only TGI's do)."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that can be under way at once: the budget, or what the other limits let in."""
+        limits = self.terms.limits
+        most_requests = self.max_batch_size or limits.max_concurrent_requests
+        return self.max_batch_tokens or limits.max_total_tokens * most_requests

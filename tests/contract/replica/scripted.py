@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.toy_tokenizers import write_model
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.scripted import ScriptedEngine
 from nearstream.replica.settings import ServerSettings
-from nearstream.replica.tgi.server import serve
+from nearstream.replica.tgi import server as tgi
 from nearstream.text.tokenizer import load_tokenizer
 from nearstream.wire.dialects.hf.terms import Terms
 from nearstream.wire.dialects.limits import Limits
@@ -73,7 +73,12 @@ def settings(directory: Path, *, terms: Terms | None = None, **changes: object) 
 
 @asynccontextmanager
 async def serving(
-    told: ServerSettings, engine: Witness, *, gate: asyncio.Event | None = None, **options: Any
+    told: ServerSettings,
+    engine: Witness,
+    *,
+    serve: Callable[..., Coroutine[None, None, None]] = tgi.serve,
+    gate: asyncio.Event | None = None,
+    **options: Any,
 ) -> AsyncIterator[Server]:
     """A server that is ready, or with a `gate` one whose model loads only once that is set."""
 

@@ -8,13 +8,6 @@ from nearstream.replica.settings import ServerSettings
 from nearstream.text.tokenizer import Tokenizer
 
 
-def batch_tokens(settings: ServerSettings) -> int:
-    """Tokens that can be under way at once: the budget, or what the other limits let in."""
-    limits = settings.terms.limits
-    most_requests = settings.max_batch_size or limits.max_concurrent_requests
-    return settings.max_batch_tokens or limits.max_total_tokens * most_requests
-
-
 def info(settings: ServerSettings) -> bytes:
     """The answer of /info: TGI 3's keys, then those that only 1.x and 2.x had."""
     limits = settings.terms.limits
@@ -38,7 +31,7 @@ def info(settings: ServerSettings) -> bytes:
             "model_device_type": settings.compute_type,
             "max_input_length": limits.max_input_tokens,
             "waiting_served_ratio": 0.3,
-            "max_batch_total_tokens": batch_tokens(settings),
+            "max_batch_total_tokens": settings.batch_tokens,
             "max_waiting_tokens": 20,
         }
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nearstream.core.errors import Invalid, Misshapen, Unsupported
+from nearstream.core.errors import Misshapen, OptionInvalid, Unsupported
 from nearstream.core.generation import Message, Role
 from nearstream.wire.dialects.json_bodies import Count, Seed
 
@@ -90,9 +90,9 @@ def biases(body: Common) -> tuple[tuple[int, float], ...]:
     pairs = given.items() if isinstance(given, dict) else enumerate(given)
     found = tuple((token_id, bias) for token_id, bias in pairs if bias)
     if any(token_id < 0 for token_id, _ in found):
-        raise Invalid("`logit_bias` must name token ids")
+        raise OptionInvalid("logit_bias", "`logit_bias` must name token ids")
     if any(abs(bias) > BIAS_BOUND for _, bias in found):
-        raise Invalid("`logit_bias` must be >= -100.0 and <= 100.0")
+        raise OptionInvalid("logit_bias", "`logit_bias` must be >= -100.0 and <= 100.0")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from nearstream.core.errors import BatchTooLarge, Invalid, ToolFailed, Unsupported
+from nearstream.core.errors import BatchTooLarge, OptionInvalid, ToolFailed, Unsupported
 from nearstream.core.generation import ChatPrompt, GenerationRequest, Sampling, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects.completions.bodies import (
@@ -104,7 +104,7 @@ def chat_names(chat: ChatBody) -> dict[str, str]:
 def chat_call(chat: ChatBody, rules: Rules, style: Style) -> CompletionCall:
     """Raises Invalid, ToolFailed, Unsupported."""
     if chat.top_logprobs and not chat.logprobs:
-        raise Invalid("`logprobs` must be true when `top_logprobs` is set")
+        raise OptionInvalid("logprobs", "`logprobs` must be true when `top_logprobs` is set")
     tools = chosen(chat.tools, chat.tool_choice)
     grammar = grammar_document(chat.response_format)
     if tools and grammar:
@@ -171,9 +171,11 @@ def _requests(
     body, most = options.body, rules.most_choices
     choices = 1 if body.n is None else body.n
     if not 0 < choices <= most:
-        raise Invalid(f"`n` must be > 0 and <= {most}. Given: {choices}")
+        raise OptionInvalid("n", f"`n` must be > 0 and <= {most}. Given: {choices}")
     if len(prompts) * choices > most:
-        raise Invalid(f"`n` times the number of prompts must be <= {most}. Given: {len(prompts) * choices}")
+        raise OptionInvalid(
+            "n", f"`n` times the number of prompts must be <= {most}. Given: {len(prompts) * choices}"
+        )
     sampling, tokens = rules.sampling(options), options.max_new_tokens
     return tuple(
         GenerationRequest(

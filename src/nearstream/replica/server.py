@@ -1,0 +1,139 @@
+"""A model server around one engine: its parts, and what it holds open while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from nearstream.core.ports import Engine
+from nearstream.replica.adapters import Adapters
+from nearstream.replica.admission import Admission
+from nearstream.replica.calls import Calls
+from nearstream.replica.host import Place, host
+from nearstream.replica.operation import Operation
+from nearstream.replica.prompts import Entropy
+from nearstream.replica.readiness import Readiness, ServedModel
+from nearstream.replica.responses import ServerContext
+from nearstream.replica.scheduler import Scheduler
+from nearstream.replica.settings import ServerSettings
+from nearstream.telemetry.metrics import Gauge
+from nearstream.telemetry.spans import Trace, untraced
+from nearstream.telemetry.tgi import TgiMetrics
+from nearstream.text.template import load_template
+from nearstream.text.tokenizer import load_tokenizer
+
+AppBuilder = Callable[[ServerContext, Operation, Adapters], web.Application]
+EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What a model server speaks: its routes, and what the names of its metrics begin with."""
+
+    build_app: AppBuilder
+    metrics_prefix: str
+
+
+async def serve(  # noqa: PLR0913 - all but two are named
+    settings: ServerSettings,
+    engine_factory: EngineFactory,
+    *,
+    api: Api,
+    adapters: Adapters | None = None,
+    stop: asyncio.Event | None = None,
+    trace: Trace = untraced,
+    on_listening: Callable[[Sequence[str]], None] = lambda addresses: None,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until `stop` is set (without it: until SIGTERM or SIGINT), then drain and return.
+
+    Listens at once and answers 503 until `engine_factory`'s engine is open, which it must be warm by then.
+    `adapters` are those that `settings.terms.adapters` tells of. `on_listening` gets the addresses,
+    `http://host:port` and `unix:/path`; `trace` gets each call once it has ended. Raises Unusable for a
+    model, an adapter or an address that cannot be used, and what the factory raises.
+    """
+    readiness, scheduler = Readiness(), _scheduler(settings)
+    operation = _operation(settings, scheduler, trace, api.metrics_prefix)
+    adapters = adapters or Adapters()
+    await host(
+        api.build_app(_context(settings, readiness), operation, adapters),
+        Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
+        hold=_hold(settings, _adapted(engine_factory, adapters), readiness, scheduler, on_ready),
+        drain=readiness.drain,
+        stop=stop,
+        on_listening=on_listening,
+    )
+
+
+def _context(settings: ServerSettings, readiness: Readiness) -> ServerContext:
+    return ServerContext(
+        settings=settings,
+        readiness=readiness,
+        admission=Admission(settings.terms.limits.max_concurrent_requests),
+        entropy=Entropy(now=lambda: datetime.now(UTC), seed=lambda: secrets.randbits(63)),
+        clock=time.perf_counter,
+        new_id=lambda: secrets.token_hex(12),
+    )
+
+
+def _scheduler(settings: ServerSettings) -> Scheduler:
+    limits = settings.terms.limits
+    return Scheduler(
+        max_size=settings.max_batch_size,
+        max_tokens=settings.max_batch_tokens,
+        # Every admitted call may ask for several answers at once.
+        max_waiting=limits.max_concurrent_requests * max(limits.max_best_of, limits.max_client_batch_size),
+    )
+
+
+def _operation(settings: ServerSettings, scheduler: Scheduler, trace: Trace, prefix: str) -> Operation:
+    limits, max_tokens = settings.terms.limits, settings.batch_tokens
+    metrics = TgiMetrics(
+        max_input_tokens=limits.max_input_tokens, max_total_tokens=limits.max_total_tokens, prefix=prefix
+    )
+    calls = Calls(metrics, time.perf_counter, lambda: secrets.token_hex(12), trace=trace)
+    gauges = (
+        Gauge(
+            f"{prefix}_queue_size",
+            "Requests that wait for a place",
+            read=lambda: scheduler.waiting,
+        ),
+        Gauge(f"{prefix}_batch_current_size", "Requests in the batch", read=lambda: scheduler.size),
+        Gauge(f"{prefix}_batch_current_max_tokens", "Tokens these may reach", read=lambda: scheduler.tokens),
+        Gauge(f"{prefix}_batch_max_total_tokens", "Tokens the scheduler may reach", read=lambda: max_tokens),
+    )
+    return Operation(calls, gauges)
+
+
+def _adapted(engine_factory: EngineFactory, adapters: Adapters) -> EngineFactory:
+    """The engine with the adapters that it begins with."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Engine]:
+        async with engine_factory() as engine:
+            yield await adapters.open(engine)
+
+    return opened
+
+
+async def _hold(
+    settings: ServerSettings,
+    engine_factory: EngineFactory,
+    readiness: Readiness,
+    scheduler: Scheduler,
+    on_ready: Callable[[], None],
+) -> None:
+    """Keep the engine open until cancelled."""
+    tokenizer = await asyncio.to_thread(load_tokenizer, settings.model_directory)
+    template = load_template(settings.model_directory, tokenizer.special)
+    async with engine_factory() as engine:
+        readiness.open(ServedModel(engine, tokenizer, template, scheduler))
+        on_ready()
+        await asyncio.Event().wait()
