@@ -26,10 +26,11 @@ def serve(
     model: Annotated[str | None, Parameter(help="builtin, a directory, a .gguf file or a hub id.")] = None,
     *,
     persona: Annotated[
-        Literal["tgi", "lmi"], Parameter(name="--as", help="The server whose wire it speaks.")
+        Literal["tgi", "lmi", "openai"], Parameter(name="--as", help="The server whose API it serves.")
     ] = "tgi",
     version: Annotated[
-        str, Parameter(help="The release it speaks as: 0.9.3 or 3.3 of TGI, 0.25.0 or 0.36 of LMI, say.")
+        str,
+        Parameter(help="The release it serves as, for example 0.9.3 or 3.3 of TGI, 0.25.0 or 0.36 of LMI."),
     ] = "",
     model_dir: Annotated[
         Path | None, Parameter(help="With --as lmi: the folder of serving.properties, or of the model.")
@@ -49,7 +50,10 @@ def serve(
     uds: Annotated[Path | None, Parameter(help="Unix socket to listen on.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Serve a model over HTTP as TGI would, by TGI's variables, or as LMI would, by serving.properties."""
+    """Serve a model over HTTP with the API of TGI, of LMI or of OpenAI.
+
+    TGI's variables configure it; with --as lmi serving.properties does.
+    """
     logs.to_stream(sys.stderr)
     container, site = container_settings(), load({"home": home})
     if model_dir is not None and str(model_dir).startswith("s3:/"):
@@ -70,7 +74,9 @@ def serve(
         )
         return
     if model_dir is not None and model_data is None:
-        raise Unusable("--model-dir goes with --as lmi; the TGI persona takes its model as an argument.")
+        raise Unusable(
+            "--model-dir goes with --as lmi; with --as tgi and --as openai the model is an argument."
+        )
     name = model or (str(model_dir) if model_dir else container.hf_model_id) or "builtin"
     options = ServeOptions(
         model=name,
@@ -79,6 +85,7 @@ def serve(
         host=host,
         port=port,
         uds=uds,
+        persona=persona,
     )
     uvloop.run(model_server(options, container, site))
 

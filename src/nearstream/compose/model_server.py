@@ -1,10 +1,12 @@
-"""Builds one model server with the API of TGI."""
+"""Builds one model server with the API of TGI, or with OpenAI's alone."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
@@ -20,13 +22,16 @@ from nearstream.models.lora.store import adapter_store
 from nearstream.models.resolve import resolve
 from nearstream.models.weights import WeightFormat
 from nearstream.replica.adapters import Adapters
+from nearstream.replica.openai import server as openai
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.tgi import server as tgi
 from nearstream.replica.tgi.limits import limits
-from nearstream.replica.tgi.server import serve
 from nearstream.telemetry.spans import Trace, untraced
-from nearstream.wire.dialects.hf.terms import LATEST, Terms, tgi_release
+from nearstream.wire.dialects.hf.terms import LATEST, Release, Terms, tgi_release
 
 log = structlog.get_logger()
+Persona = Literal["tgi", "openai"]
+_SERVERS = {"tgi": tgi.serve, "openai": openai.serve}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class ServeOptions:
     uds: Path | None
     weights: WeightFormat = "fp16"
     """What a checkpoint's weights become when it is converted."""
+    persona: Persona = "tgi"
 
 
 async def model_server(options: ServeOptions, container: ContainerSettings, site: Settings) -> None:
@@ -57,12 +63,12 @@ async def model_server(options: ServeOptions, container: ContainerSettings, site
         log.info("model alias applied", requested=options.model_id, runs=model.name)
     settings = _engine_settings(container, model)
     engine = kind.prepare(settings)
-    release = tgi_release(options.version or LATEST)
+    release = _release(options)
     context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
     granted = limits(container, release, context)
     with traces(container) as trace, adapter_store(cache, settings.adaptable) as store:
         adapters = Adapters(store.prepare, container.lora_adapters, taken=options.model_id)
-        await serve(
+        await _SERVERS[options.persona](
             _server_settings(options, container, Terms(release, granted, adapters), model.path),
             engine.open,
             adapters=adapters,
@@ -70,6 +76,13 @@ async def model_server(options: ServeOptions, container: ContainerSettings, site
             on_listening=lambda addresses: log.info("listening", addresses=list(addresses)),
             on_ready=lambda: log.info("ready", model=options.model_id),
         )
+
+
+def _release(options: ServeOptions) -> Release:
+    """Only TGI's wire has releases; OpenAI's fingerprint names nearstream's own version."""
+    if options.persona == "tgi":
+        return tgi_release(options.version or LATEST)
+    return Release(version=version("nearstream"))
 
 
 def revised(options: ServeOptions, revision: str | None) -> str:
@@ -106,7 +119,7 @@ def _server_settings(
         plain_text_errors=container.plain_text_errors,
         max_batch_size=container.max_batch_size,
         max_batch_tokens=container.max_batch_total_tokens,
-        compute_type=container.compute_type,
+        compute_type=container.compute_type if options.persona == "tgi" else None,
     )
 
 
