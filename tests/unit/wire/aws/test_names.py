@@ -22,6 +22,8 @@ def test_an_arn_holds_its_partition_and_a_name_in_lower_case(region, partition):
 
 ARGUMENTS = {
     domain.Unsupported: ("option", "engine"),
+    domain.OptionInvalid: ("option", "said"),
+    domain.TooManyTokens: ("option", "said"),
     domain.ServiceError: ("Code", "said"),
     domain.CallFailed: ("Code", "said"),
     domain.StreamFailed: ("Code", "said"),
