@@ -69,6 +69,7 @@ class Api:
             return await self._refuse(call, request_id)
         try:
             if found.relay is not None:
+                found.description.match(call.method, call.path)
                 return await found.relay(request, call, request_id)
             return await self._operate(found, request, call, request_id)
         except UnknownOperation as error:

@@ -97,7 +97,7 @@ async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -
     target = SageMakerEndpoint("e", SIGNING_KEYS, url)
     async with await asyncio.start_unix_server(serve, path), Upstreams() as upstreams:
         known = {KEYS.access_key: Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)}
-        access = Access(Verifier(known.get), time.time, budget)
+        access = Access(Verifier(known.get, region=KEYS.region), time.time, budget)
         view, invoker = SiteView(pool, account, url, "0", "objects"), Runtime(account)
         invocations = Invocations(invoker, Relay(pool, upstreams, invoker), view, access)
         services = [served(runtime.SERVICE, relay=invocations.handle)]

@@ -28,5 +28,6 @@ SERVICE: Final = Service(
         NearstreamError: "InternalFailure",
     },
     relayed=frozenset({"InvokeEndpoint", "InvokeEndpointWithResponseStream"}),
+    refused={"InvokeEndpointAsync": "endpoints answer at once; use InvokeEndpoint."},
 )
 """boto3 tries a 5xx or ThrottlingException three times: only for what a retry can help."""

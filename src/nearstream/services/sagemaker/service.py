@@ -33,6 +33,17 @@ ERRORS: Final = {
 }
 """SageMaker says ValidationException for nearly everything."""
 
+_COMPONENTS: Final = "inference components are not supported; name the model in a variant."
+REFUSED: Final = {
+    "CreateInferenceComponent": _COMPONENTS,
+    "DeleteInferenceComponent": _COMPONENTS,
+    "DescribeInferenceComponent": _COMPONENTS,
+    "ListInferenceComponents": _COMPONENTS,
+    "UpdateInferenceComponent": _COMPONENTS,
+    "UpdateInferenceComponentRuntimeConfig": _COMPONENTS,
+}
+"""Operations of hosting that are not served, and why not; training and the rest of SageMaker are AWS's."""
+
 
 def service(store: Store, account: Account, clock: Clock) -> Service:
     """The control plane of `account` over `store`; `clock` gives seconds since the epoch."""
@@ -59,4 +70,5 @@ def service(store: Store, account: Account, clock: Clock) -> Service:
             "DeleteEndpoint": Operation(EndpointName, changes.delete),
         },
         errors=ERRORS,
+        refused=REFUSED,
     )

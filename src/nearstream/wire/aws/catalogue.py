@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.service import ServiceDescription
 
 _HEAD_CHARS: Final = 16 * 1024
+_CBOR_PATH: Final = re.compile(r"/service/([^/]+)/operation/[^/]+")
 _FORM_PROTOCOLS: Final = frozenset({"query", "ec2"})
 
 
@@ -53,12 +55,14 @@ class Catalogue:
         Of several that sign alike, the one that has the request's target, form or path.
         """
         target, _, _ = request.header("x-amz-target").rpartition(".")
-        if target in self._by_target:
-            return self._by_target[target]
+        in_path = _CBOR_PATH.fullmatch(request.path)
+        found = self._by_target.get(in_path[1] if in_path else target)
+        if found is not None:
+            return found
         alike = self._by_signing_name.get(signing_name, [])
         if len(alike) > 1:
             alike = [one for one in alike if self._could_be(one, request)]
-        return alike[0] if alike else None
+        return min(alike, key=lambda one: one.name != signing_name, default=None)
 
     def _could_be(self, service: AwsService, request: RawRequest) -> bool:
         if not _FORM_PROTOCOLS.isdisjoint(service.protocols):

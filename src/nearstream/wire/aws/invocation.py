@@ -125,8 +125,6 @@ def _route(method: str, path: str) -> tuple[str, bool]:
             return unquote(endpoint), False
         if action == "invocations-response-stream":
             return unquote(endpoint), True
-        if action == "async-invocations":
-            raise UnknownOperation("InvokeEndpointAsync", "InvokeEndpointAsync is not supported here", 404)
     where = f"{method} {path[:200]}"
     raise UnknownOperation(where, f"sagemaker-runtime has nothing at {where}", 404)
 

@@ -19,7 +19,7 @@ ReadPayload = Callable[[Shape, bytes], Document]
 
 def parse(service: ServiceDescription, request: RawRequest, read_payload: ReadPayload) -> Call:
     """The operation at the request's path and its checked input. Raises AwsError and Invalid."""
-    operation, labels = service.match(request.method, request.path)
+    operation, labels = service.match(request.method, request.path, request.query)
     shape = service.operation(operation).input_shape
     if shape is None:
         return Call(operation, {})

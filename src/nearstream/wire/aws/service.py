@@ -23,11 +23,20 @@ Value = Any
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation's HTTP method and URI template, as a regular expression over the raw path."""
+    """One operation's HTTP method and URI template, as a regular expression over the raw path.
+
+    `fixed` are the names of the template's query, which tell operations of one path apart.
+    """
 
     operation: str
     method: str
     pattern: re.Pattern[str]
+    fixed: frozenset[str] = frozenset()
+
+    def match(self, method: str, path: str, query: str) -> re.Match[str] | None:
+        if self.method != method or not self.fixed <= _names(query):
+            return None
+        return self.pattern.fullmatch(path)
 
 
 class UnknownOperation(AwsError):
@@ -79,14 +88,12 @@ class ServiceDescription:
         prefix, _, _ = request.header("x-amz-target").rpartition(".")
         if prefix or self.target_prefix:
             return prefix == self.target_prefix
-        return any(
-            route.method == request.method and route.pattern.fullmatch(request.path) for route in self.routes
-        )
+        return any(route.match(request.method, request.path, request.query) for route in self.routes)
 
-    def match(self, method: str, path: str) -> tuple[str, dict[str, str]]:
-        """The operation at a raw path, and its labels percent-decoded. Raises UnknownOperation."""
+    def match(self, method: str, path: str, query: str = "") -> tuple[str, dict[str, str]]:
+        """The operation at a raw path and query, and its labels percent-decoded. Raises UnknownOperation."""
         for route in self.routes:
-            if route.method == method and (found := route.pattern.fullmatch(path)):
+            if found := route.match(method, path, query):
                 self.operation(route.operation)
                 return route.operation, {name: unquote(value) for name, value in found.groupdict().items()}
         where = f"{method} {path[:200]}"
@@ -164,12 +171,19 @@ def _shapes_named(node: object) -> list[str]:
 
 
 def _routes(operations: Mapping[str, Any]) -> tuple[Route, ...]:
-    """Longest template first, so that a literal segment wins over a label."""
+    """Longest template first, so that a literal segment wins over a label, and a query over none."""
     templates = {name: operation["http"] for name, operation in operations.items()}
     ordered = sorted(templates.items(), key=lambda item: -len(item[1]["requestUri"]))
-    return tuple(
-        Route(name, http["method"], _pattern(http["requestUri"].partition("?")[0])) for name, http in ordered
-    )
+    return tuple(_route(name, http["method"], http["requestUri"]) for name, http in ordered)
+
+
+def _route(name: str, method: str, template: str) -> Route:
+    path, _, query = template.partition("?")
+    return Route(name, method, _pattern(path), _names(query))
+
+
+def _names(query: str) -> frozenset[str]:
+    return frozenset(pair.partition("=")[0] for pair in query.split("&")) if query else frozenset()
 
 
 def _pattern(template: str) -> re.Pattern[str]:
