@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, EventStreamError
 from tests.unit.services.cloud import ACCOUNT
 
+from nearstream.core.errors import ServiceError
 from nearstream.frontdoor import access
 from nearstream.services.runtime.invocations import Runtime, stream_timed_out
 from nearstream.wire.aws import invocation
@@ -75,6 +76,10 @@ async def test_an_endpoint_that_does_not_serve_says_its_status(cloud):
             "is not a multi-model endpoint and does not support target model header.",
         ),
         ({"TargetContainerHostname": "c"}, "is not a multi-container endpoint"),
+        (
+            {"EnableExplanations": "`true`"},
+            "EnableExplanations was given, and endpoint chat has no",
+        ),
         ({"InferenceComponentName": "ic"}, "Inference Component ic of account"),
         ({"InferenceId": "x" * 65}, "at 'inferenceId' failed to satisfy constraint: Member must have length"),
     ],
@@ -132,3 +137,17 @@ def test_a_container_that_went_away_is_told_before_and_within_a_stream():
         "Message": "Your model primary did not complete sending the inference response in the allotted time.",
         "ErrorCode": "ModelInvocationTimeExceeded",
     }
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [("x" * 1025, "CustomAttributes of 1025 characters"), ("trace=é", "characters that are not US-ASCII")],
+)
+def test_custom_attributes_that_no_client_may_be_sent_are_a_model_error(attributes, told):
+    call, service = invocation.parse("POST", "/endpoints/chat/invocations", {}), Runtime(ACCOUNT)
+    with pytest.raises(ServiceError, match=told) as caught:
+        service.check_custom_attributes(call, attributes)
+    assert caught.value.code == "ModelError"
+    assert "at most 1024 visible US-ASCII characters are allowed" in caught.value.message
+    service.check_custom_attributes(call, "x" * 1024)
+    service.check_custom_attributes(call, None)

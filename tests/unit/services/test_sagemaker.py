@@ -14,6 +14,12 @@ from nearstream.core.errors import Conflict
 ARN = "arn:aws:sagemaker:eu-central-1:000000000000:"
 VARIANT = {"VariantName": "v", "ModelName": "chat", "InitialInstanceCount": 1, "InstanceType": "ml.g5.xlarge"}
 
+MEMORY_SIZES = (
+    "Value '1111' at 'MemorySizeInMB' failed to satisfy constraint:"
+    " Member must satisfy enum value set: [1024, 2048, 3072, 4096, 5120, 6144]"
+)
+SERVERLESS = {"VariantName": "v", "ModelName": "chat"}
+
 
 async def refused(call):
     with pytest.raises(ClientError) as caught:
@@ -244,6 +250,12 @@ async def test_weights_and_counts_change_on_a_running_endpoint(cloud):
     resized = await cloud.store.get(Endpoint, "chat")
     assert (resized.status, resized.variants[0].instances, resized.variants[0].weight) == ("Updating", 4, 2.0)
     await cloud.settle("chat", "InService")
+    twice = cloud.call(
+        "update_endpoint_weights_and_capacities",
+        EndpointName="chat",
+        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic"}] * 2,
+    )
+    assert (await refused(twice))[1] == 'The variant name "AllTraffic" was non-unique within the request.'
     assert "keeps at least one" in (await refused(resize(DesiredInstanceCount=0)))[1]
     assert (await refused(resize(DesiredInstanceCount=65)))[0] == "ResourceLimitExceeded"
     assert (await refused(resize(VariantName="other")))[1] == (
@@ -305,6 +317,7 @@ async def test_tags_are_kept_by_arn_and_go_with_their_model(cloud):
         ({}, "Neither PrimaryContainer nor Containers"),
         ({"PrimaryContainer": {"Image": TGI}, "Containers": [{"Image": TGI}]}, "Both PrimaryContainer and"),
         ({"PrimaryContainer": {}}, "without an Image"),
+        ({"PrimaryContainer": {"ModelPackageName": "package"}}, "ModelPackageName was given"),
         ({"PrimaryContainer": {"Image": TGI, "Mode": "MultiModel"}}, "'MultiModel'"),
     ],
 )
@@ -318,6 +331,35 @@ async def test_a_model_that_cannot_be_hosted_is_refused(cloud, members, message)
     ("members", "code", "message"),
     [
         ({"AsyncInferenceConfig": {"OutputConfig": {}}}, "ValidationException", "AsyncInferenceConfig"),
+        ({"ShadowProductionVariants": [VARIANT]}, "ValidationException", "ShadowProductionVariants"),
+        (
+            {
+                "ExplainerConfig": {
+                    "ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {"ShapBaseline": "1"}}}
+                }
+            },
+            "ValidationException",
+            "ExplainerConfig",
+        ),
+        (
+            {
+                "CrossRegionTrafficConfig": {
+                    "MaxInvocationsPerSecondPerInstance": 1,
+                    "MaxCrossRegionPercentPerEndpoint": 1,
+                }
+            },
+            "ValidationException",
+            "CrossRegionTrafficConfig",
+        ),
+        (
+            {
+                "ProductionVariants": [
+                    {**SERVERLESS, "ServerlessConfig": {"MemorySizeInMB": 1111, "MaxConcurrency": 1}}
+                ]
+            },
+            "ValidationException",
+            MEMORY_SIZES,
+        ),
         ({"ProductionVariants": [VARIANT, VARIANT]}, "ValidationException", "'v' was given more than once"),
         (
             {"ProductionVariants": [{**VARIANT, "InitialInstanceCount": 65}]},

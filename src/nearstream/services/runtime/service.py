@@ -15,6 +15,14 @@ from nearstream.core.errors import (
 )
 from nearstream.services.service import Service
 
+REFUSED_MEMBERS: Final = frozenset(
+    {"TargetModel", "TargetContainerHostname", "InferenceComponentName", "EnableExplanations"}
+)
+"""Members of an invocation that no endpoint here can honour; see Runtime.check."""
+
+KEPT_MEMBERS: Final = frozenset({"PrefixAwareId"})
+"""Members that are checked and change nothing."""
+
 SERVICE: Final = Service(
     name="sagemaker-runtime",
     operations={},

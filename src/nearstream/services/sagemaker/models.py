@@ -57,8 +57,10 @@ def _definitions(request: CreateModel) -> list[ContainerDefinition]:
 
 
 def _container(definition: ContainerDefinition) -> Container:
+    if definition.model_package_name is not None:
+        raise Invalid("ModelPackageName was given, which is not supported here; name an Image.")
     if definition.image is None:
-        raise Invalid("A container without an Image was given; model packages are not supported here.")
+        raise Invalid("A container without an Image was given, which is not supported here; name an Image.")
     if definition.mode == "MultiModel":
         raise Invalid("Mode 'MultiModel' was given; only 'SingleModel' is supported here.")
     source = (definition.model_data_source or {}).get("S3DataSource", {})

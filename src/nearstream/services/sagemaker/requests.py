@@ -1,16 +1,24 @@
 """The inputs of SageMaker's hosting operations, every member of them.
 
-They are read from documents that were checked against botocore's shapes. Members that are kept only so that
-Describe tells what was sent are plain JSON.
+They are read from documents that were checked against botocore's shapes.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
 JsonObject = dict[str, Any]
+
+KEPT: Final = "kept"
+REFUSED: Final = "refused"
+Kept = Annotated[T, msgspec.Meta(extra={"effect": KEPT})]
+"""A member that Describe tells again and that changes nothing here."""
+
+Refused = Annotated[T, msgspec.Meta(extra={"effect": REFUSED})]
+"""A member whose use is refused by its name."""
 
 
 class Tag(msgspec.Struct, frozen=True, rename="pascal"):
@@ -25,12 +33,12 @@ class ContainerDefinition(msgspec.Struct, frozen=True, kw_only=True, rename="pas
     model_data_source: JsonObject | None = None
     mode: str | None = None
     container_hostname: str | None = None
-    image_config: JsonObject | None = None
-    additional_model_data_sources: list[JsonObject] | None = None
-    model_package_name: str | None = None
-    inference_specification_name: str | None = None
-    multi_model_config: JsonObject | None = None
-    container_metrics_config: JsonObject | None = None
+    image_config: Kept[JsonObject | None] = None
+    additional_model_data_sources: Kept[list[JsonObject] | None] = None
+    model_package_name: Refused[str | None] = None
+    inference_specification_name: Kept[str | None] = None
+    multi_model_config: Kept[JsonObject | None] = None
+    container_metrics_config: Kept[JsonObject | None] = None
 
 
 class CreateModel(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -38,16 +46,16 @@ class CreateModel(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     primary_container: ContainerDefinition | None = None
     containers: list[ContainerDefinition] | None = None
     tags: list[Tag] = []
-    inference_execution_config: JsonObject | None = None
-    execution_role_arn: str | None = None
-    vpc_config: JsonObject | None = None
-    enable_network_isolation: bool = False
+    inference_execution_config: Kept[JsonObject | None] = None
+    execution_role_arn: Kept[str | None] = None
+    vpc_config: Kept[JsonObject | None] = None
+    enable_network_isolation: Kept[bool] = False
 
 
 class ServerlessConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     memory_size: int = msgspec.field(name="MemorySizeInMB")
-    max_concurrency: int
-    provisioned_concurrency: int | None = None
+    max_concurrency: Kept[int]
+    provisioned_concurrency: Kept[int | None] = None
 
 
 class VariantDefinition(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -57,43 +65,43 @@ class VariantDefinition(msgspec.Struct, frozen=True, kw_only=True, rename="pasca
     model_name: str | None = None
     initial_instance_count: int | None = None
     initial_variant_weight: float = 1.0
-    instance_type: str | None = None
+    instance_type: Kept[str | None] = None
     container_startup_health_check_timeout_in_seconds: int | None = None
     serverless_config: ServerlessConfig | None = None
-    instance_pools: list[JsonObject] | None = None
-    variant_instance_provision_timeout_in_seconds: int | None = None
-    accelerator_type: str | None = None
-    core_dump_config: JsonObject | None = None
-    volume_size_in_gb: int | None = msgspec.field(default=None, name="VolumeSizeInGB")
-    model_data_download_timeout_in_seconds: int | None = None
-    enable_ssm_access: bool | None = msgspec.field(default=None, name="EnableSSMAccess")
-    managed_instance_scaling: JsonObject | None = None
-    routing_config: JsonObject | None = None
-    inference_ami_version: str | None = None
-    capacity_reservation_config: JsonObject | None = None
-    accelerator_partition_layouts: list[Any] | None = None
+    instance_pools: Kept[list[JsonObject] | None] = None
+    variant_instance_provision_timeout_in_seconds: Kept[int | None] = None
+    accelerator_type: Kept[str | None] = None
+    core_dump_config: Kept[JsonObject | None] = None
+    volume_size_in_gb: Kept[int | None] = msgspec.field(default=None, name="VolumeSizeInGB")
+    model_data_download_timeout_in_seconds: Kept[int | None] = None
+    enable_ssm_access: Kept[bool | None] = msgspec.field(default=None, name="EnableSSMAccess")
+    managed_instance_scaling: Kept[JsonObject | None] = None
+    routing_config: Kept[JsonObject | None] = None
+    inference_ami_version: Kept[str | None] = None
+    capacity_reservation_config: Kept[JsonObject | None] = None
+    accelerator_partition_layouts: Kept[list[Any] | None] = None
 
 
 class CreateEndpointConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     endpoint_config_name: str
     production_variants: list[VariantDefinition]
     tags: list[Tag] = []
-    shadow_production_variants: list[JsonObject] | None = None
-    async_inference_config: JsonObject | None = None
-    explainer_config: JsonObject | None = None
-    data_capture_config: JsonObject | None = None
-    cross_region_traffic_config: JsonObject | None = None
-    kms_key_id: str | None = None
-    execution_role_arn: str | None = None
-    vpc_config: JsonObject | None = None
-    enable_network_isolation: bool = False
-    metrics_config: JsonObject | None = None
+    shadow_production_variants: Refused[list[JsonObject] | None] = None
+    async_inference_config: Refused[JsonObject | None] = None
+    explainer_config: Refused[JsonObject | None] = None
+    data_capture_config: Refused[JsonObject | None] = None
+    cross_region_traffic_config: Refused[JsonObject | None] = None
+    kms_key_id: Kept[str | None] = None
+    execution_role_arn: Kept[str | None] = None
+    vpc_config: Kept[JsonObject | None] = None
+    enable_network_isolation: Kept[bool] = False
+    metrics_config: Kept[JsonObject | None] = None
 
 
 class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     endpoint_name: str
     endpoint_config_name: str
-    deployment_config: JsonObject | None = None
+    deployment_config: Kept[JsonObject | None] = None
     tags: list[Tag] = []
 
 
@@ -106,15 +114,15 @@ class UpdateEndpoint(msgspec.Struct, frozen=True, kw_only=True, rename="pascal")
     endpoint_config_name: str
     retain_all_variant_properties: bool = False
     exclude_retained_variant_properties: list[VariantProperty] = []
-    deployment_config: JsonObject | None = None
-    retain_deployment_config: bool = False
+    deployment_config: Kept[JsonObject | None] = None
+    retain_deployment_config: Kept[bool] = False
 
 
 class DesiredWeightAndCapacity(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     variant_name: str
     desired_weight: float | None = None
     desired_instance_count: int | None = None
-    serverless_update_config: JsonObject | None = None
+    serverless_update_config: Refused[JsonObject | None] = None
 
 
 class UpdateEndpointWeightsAndCapacities(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
