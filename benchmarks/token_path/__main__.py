@@ -26,13 +26,11 @@ from pathlib import Path
 from statistics import median
 
 import uvloop
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from benchmarks import machine
 from benchmarks.token_path import figures, load, relay_cpu
 from benchmarks.token_path.figures import Figures, Trace
+from nearstream.client.signing import Credentials, signed
 from nearstream.models.builtin import builtin_path
 from nearstream.text.tokenizer import load_tokenizer
 
@@ -71,16 +69,15 @@ def replica_request(prompt: str) -> bytes:
     return _http("/generate_stream", {"Host": "replica", "Content-Type": "application/json"}, body(prompt))
 
 
-def endpoint_request(keys: Credentials, region: str) -> Callable[[str], bytes]:
+def endpoint_request(keys: Credentials) -> Callable[[str], bytes]:
     """Calls to the endpoint, signed as boto3 signs them."""
     path = "/endpoints/assistant/invocations-response-stream"
 
     def make(prompt: str) -> bytes:
         data = body(prompt)
         url = f"http://127.0.0.1:{PORT}{path}"
-        request = AWSRequest("POST", url, headers={"Content-Type": "application/json"}, data=data)
-        SigV4Auth(keys, "sagemaker", region).add_auth(request)
-        return _http(path, {"Host": f"127.0.0.1:{PORT}", **dict(request.headers.items())}, data)
+        headers = signed("POST", url, data, {"Content-Type": "application/json"}, keys)
+        return _http(path, {"Host": f"127.0.0.1:{PORT}", **headers}, data)
 
     return make
 
@@ -129,7 +126,7 @@ def endpoint() -> Iterator[Callable[[str], bytes]]:
             done = subprocess.run([*words, "env", "--home", home, "--json"], capture_output=True, check=True)
             keys = json.loads(done.stdout)
             yield endpoint_request(
-                Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]), keys["AWS_REGION"]
+                Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], keys["AWS_REGION"])
             )
 
 

@@ -1,4 +1,8 @@
-"""A client as light as asyncio allows: raw HTTP over a socket, a time stamp for each token that arrives."""
+"""A client as light as asyncio allows: raw HTTP over a socket, a time stamp for each token that arrives.
+
+It shares the processor with what it measures: nearstream.AsyncClient, which parses every event, would take a
+good part of it. Requests are signed by the client's own code.
+"""
 
 from __future__ import annotations
 

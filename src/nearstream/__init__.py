@@ -2,6 +2,7 @@
 
     clients      Client and AsyncClient call an endpoint (SageMakerEndpoint) or a model server (ModelServer)
     with boto3   iter_tokens and LineIterator read what boto3 streams; aiter_tokens and AsyncLineIterator too
+    sites        Site runs a site in a program; `nearstream.testing` gives each pytest test one of its own
     errors       every error is a NearstreamError; `help(nearstream.core.errors)` draws their tree
 
 The names in `nearstream.__all__` are the public API: one is removed or changed only after two minor releases
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from nearstream.client.text_stream import AsyncTextStream, TextStream
     from nearstream.client.token_events import Usage
     from nearstream.client.tokens import aiter_tokens, iter_tokens
+    from nearstream.site import Site
 
 __all__ = [
     "AsyncByteStream",
@@ -81,6 +83,7 @@ __all__ = [
     "Retries",
     "SageMakerEndpoint",
     "ServiceError",
+    "Site",
     "StreamFailed",
     "TemplateFailed",
     "TextStream",
@@ -112,6 +115,7 @@ _MODULES = {
     "Response": "nearstream.client.calls",
     "Retries": "nearstream.client.limits",
     "SageMakerEndpoint": "nearstream.client.targets",
+    "Site": "nearstream.site",
     "TextStream": "nearstream.client.text_stream",
     "TimeLimits": "nearstream.client.limits",
     "Usage": "nearstream.client.token_events",

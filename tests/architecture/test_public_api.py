@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import nearstream
+import nearstream.testing
 from nearstream.core import errors
 
 ROOT = Path(__file__).parents[2] / "src" / "nearstream"
@@ -80,6 +81,17 @@ def test_type_checkers_and_the_lazy_import_know_the_same_names() -> None:
     }
     assert imported == nearstream._MODULES
     assert sorted({*imported, *defined(), "NearstreamError"}) == sorted(nearstream.__all__)
+
+
+@pytest.mark.parametrize("name", nearstream.testing.__all__)
+def test_every_kind_of_site_for_tests_explains_itself(name: str) -> None:
+    assert inspect.getdoc(getattr(nearstream.testing, name))
+
+
+def test_no_text_of_a_target_shows_a_secret() -> None:
+    keys = nearstream.Credentials("AKIA", "very-secret", session_token="very-secret")
+    server = nearstream.ModelServer("http://x", api_key="very-secret")
+    assert "very-secret" not in repr((nearstream.SageMakerEndpoint("e", keys), server))
 
 
 def test_importing_it_loads_no_library() -> None:

@@ -64,8 +64,11 @@ class CallTime:
             limit, limit_s = "total", self.limits.total_s
         else:
             left_s = limit_s
+        bound = asyncio.timeout(left_s)
         try:
-            async with asyncio.timeout(left_s):
+            async with bound:
                 return await waiting
         except TimeoutError:
+            if not bound.expired():
+                raise  # one of the HTTP library's own
             raise TimedOut(limit, limit_s or 0.0) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from nearstream.core.errors import Conflict
@@ -17,6 +18,7 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._held: list[asyncio.Task[None]] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -32,6 +34,26 @@ class LoopThread:
             future.cancel()
             raise
 
+    def hold(self, context: AbstractAsyncContextManager[T]) -> T:
+        """Enter a context, which is left when the thread is closed; what it gives."""
+        return self.run(self._hold(context))
+
+    async def _hold(self, context: AbstractAsyncContextManager[T]) -> T:
+        entered: asyncio.Future[T] = self._loop.create_future()
+
+        async def keep() -> None:
+            try:
+                async with context as value:
+                    entered.set_result(value)
+                    await asyncio.Event().wait()
+            except Exception as error:
+                if entered.done():
+                    raise
+                entered.set_exception(error)
+
+        self._held.append(self._loop.create_task(keep()))
+        return await entered
+
     @property
     def closed(self) -> bool:
         return self._loop.is_closed() or not self._thread.is_alive()
@@ -43,15 +65,19 @@ class LoopThread:
         if threading.current_thread() is self._thread:  # a collected client: nobody waits for it
             self._loop.stop()
             return
-        self.run(_cancel_others())
+        self.run(self._leave_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-
-async def _cancel_others() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_asyncgens()
+    async def _leave_all(self) -> None:
+        """Contexts first, in turn, with the tasks that they need; then what is left."""
+        for task in reversed(self._held):
+            task.cancel()
+            await asyncio.wait([task])
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()

@@ -45,21 +45,28 @@ class Client:
         self._finalizer()
 
     def warm_up(self) -> bool:
-        """See AsyncClient.warm_up."""
+        """Open a connection, so that the first call does not wait for it; whether the service is healthy."""
         return self._thread.run(self._client.warm_up())
 
     def invoke(self, body: Mapping[str, Any] | str | bytes, *, content_type: str = JSON) -> Response:
-        """Send a body to the model and wait for its whole answer; see AsyncClient.invoke."""
+        """Send a body to the model and wait for its whole answer: InvokeEndpoint, or POST /invocations.
+
+        A mapping is sent as JSON, a text as UTF-8, bytes as they are.
+        """
         return self._thread.run(self._client.invoke(body, content_type=content_type))
 
     def stream_bytes(self, body: Mapping[str, Any] | str | bytes, *, content_type: str = JSON) -> ByteStream:
-        """The parts of a streamed answer as the container flushes them; see AsyncClient.stream_bytes."""
+        """Send a body as `invoke` does and get the parts of the answer as the container flushes them."""
         return ByteStream(self._client.stream_bytes(body, content_type=content_type), self._thread)
 
     def stream(
         self, prompt: str, *, max_new_tokens: int | None = None, parameters: Parameters | None = None
     ) -> TextStream:
-        """Stream the model's continuation of a text; see AsyncClient.stream."""
+        """Stream the model's continuation of a text, without its chat template.
+
+        `parameters` are the service's own (`temperature`, `top_p`, `seed`, ...). The call begins with the
+        first piece that is waited for.
+        """
         return self._streamed(
             self._client.generation(prompt, max_new_tokens=max_new_tokens, parameters=parameters)
         )
@@ -71,7 +78,10 @@ class Client:
         max_new_tokens: int | None = None,
         parameters: Parameters | None = None,
     ) -> TextStream:
-        """Stream the model's answer to a conversation; see AsyncClient.chat."""
+        """Stream the model's answer to a conversation: `{"role": ..., "content": ...}` for each turn.
+
+        A text alone is one message of the user. `parameters` as in `stream`.
+        """
         turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         return self._streamed(
             self._client.generation(turns, max_new_tokens=max_new_tokens, parameters=parameters)

@@ -6,14 +6,15 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
 from nearstream.config.settings import Settings, replica_environment
 from nearstream.core.accounts import Account
-from nearstream.core.ports import ReplicaLogs
+from nearstream.core.ports import Deployer, ReplicaLogs
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
 from nearstream.deploy.logs import LocalLogs
@@ -22,13 +23,13 @@ from nearstream.engines.table import engine_kind
 from nearstream.fleet import images
 from nearstream.fleet.controller import Controller, Parts
 from nearstream.fleet.pool import Pool
+from nearstream.fleet.records import Records
 from nearstream.fleet.specs import desired
-from nearstream.fleet.store import Store
 from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api, served
 from nearstream.frontdoor.door import FrontDoor
 from nearstream.frontdoor.invocations import Invocations
-from nearstream.frontdoor.listener import listening
+from nearstream.frontdoor.listener import Handler, listening
 from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream.client import Upstreams
@@ -48,54 +49,82 @@ SERVICES = frozenset({"sagemaker"})
 clock = time.time  # noqa: TID251  # the one real clock; everything else is handed it
 
 
+@dataclass(frozen=True, slots=True)
+class SiteParts:
+    """What differs between kinds of sites. `wake` is set when a replica changes its state."""
+
+    store: Records
+    deployer: Deployer
+    pool: Pool
+    upstreams: Upstreams
+    keys: Lookup
+    wake: asyncio.Event
+    objects: Objects | None = None
+    wrapped: Callable[[Handler], Handler] = lambda handler: handler
+    """Put around the front door's handler."""
+    grace_s: float = STOP_GRACE_S
+
+
 @asynccontextmanager
 async def site(settings: Settings, home: Home, credentials: Credentials) -> AsyncIterator[None]:
     """A whole site: front door, control plane, replicas. Leaving it stops the replicas; a crash leaves them.
 
     Raises Unusable for a port, a database or a folder that cannot be used.
     """
+    from nearstream.fleet.store import Store  # noqa: PLC0415 - SQLAlchemy takes longest of all to import
+
     engine_kind(settings.engine)  # one that is not there is refused now, and not by each replica
-    account = Account(credentials.account, credentials.region)
     wake = asyncio.Event()
-    pool = Pool(random=random.random, clock=clock)
-    # The configured model is never replaced, whatever the patterns of aliases match.
-    aliases = (*settings.aliases, (settings.model, settings.model))
-    environment = replica_environment(settings, home.path, aliases)
+    environment = replica_environment(settings, home.path, _aliases(settings))
     deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
-    desire = partial(desired, read_image=read_image, aliases=aliases)
+    pool = Pool(random=random.random, clock=clock)
     async with (
         Store.open(settings.database or home.database) as store,
         Upstreams() as upstreams,
         _objects(settings, home, credentials, upstreams) as objects,
         deployer,
     ):
-        keys = lookup(Keys(credentials, home.keys_file), account.id)
-        access = Access(Verifier(keys, region=account.region, services=SERVICES), clock)
-        view = SiteView(
-            pool,
-            account,
-            settings.url,
-            version("nearstream"),
-            settings.s3_url or str(home.path / "objects"),
+        keys = lookup(Keys(credentials, home.keys_file), credentials.account)
+        parts = SiteParts(store, deployer, pool, upstreams, keys, wake, objects)
+        where = settings.s3_url or str(home.path / "objects")
+        async with serving(settings, credentials, parts, objects_at=where):
+            yield
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, credentials: Credentials, parts: SiteParts, *, objects_at: str
+) -> AsyncIterator[None]:
+    """Serve a site that is made of `parts` while the block runs, then stop its replicas. Raises Unusable."""
+    account = Account(credentials.account, credentials.region)
+    pool, store = parts.pool, parts.store
+    desire = partial(desired, read_image=read_image, aliases=_aliases(settings))
+    access = Access(Verifier(parts.keys, region=account.region, services=SERVICES), clock)
+    view = SiteView(pool, account, settings.url, version("nearstream"), objects_at)
+    invoker = Runtime(account)
+    relay = Relay(pool, parts.upstreams, invoker)
+    invocations = Invocations(invoker, relay, view, access)
+    services = await asyncio.to_thread(
+        lambda: (
+            served(sagemaker.service(store, account, clock)),
+            served(runtime.SERVICE, relay=invocations.handle),
         )
-        invoker = Runtime(account)
-        relay = Relay(pool, upstreams, invoker)
-        invocations = Invocations(invoker, relay, view, access)
-        services = await asyncio.to_thread(
-            lambda: (
-                served(sagemaker.service(store, account, clock)),
-                served(runtime.SERVICE, relay=invocations.handle),
-            )
-        )
-        door = FrontDoor(api=Api(services, access), access=access, view=view, objects=objects)
-        controller = Controller(Parts(store, deployer, pool, desire, clock), wake=wake)
-        await controller.refresh()
-        async with listening(door.handle, host=settings.host, port=settings.port):
-            try:
-                async with alongside(controller.run()):
-                    yield
-            finally:
-                await deployer.stop_all(grace_s=STOP_GRACE_S)
+    )
+    door = FrontDoor(api=Api(services, access), access=access, view=view, objects=parts.objects)
+    controller = Controller(Parts(store, parts.deployer, pool, desire, clock), wake=parts.wake)
+    await controller.refresh()
+    handler = parts.wrapped(door.handle)
+    async with listening(handler, host=settings.host, port=settings.port, grace_s=parts.grace_s):
+        try:
+            async with alongside(controller.run()):
+                yield
+        finally:
+            await parts.deployer.stop_all(grace_s=parts.grace_s)
+
+
+def _aliases(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The configured model is never replaced, whatever the patterns of aliases match."""
+    return (*settings.aliases, (settings.model, settings.model))
 
 
 @asynccontextmanager

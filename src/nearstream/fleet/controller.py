@@ -16,9 +16,9 @@ from nearstream.core.ports import Clock, Deployer
 from nearstream.core.replicas import NO_ADDRESS, Replica, ReplicaSpec, ReplicaState
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.reconcile import Action, Forget, SetStatus, StartReplica, StopReplica, plan
+from nearstream.fleet.records import Records
 from nearstream.fleet.snapshot import Fleet
 from nearstream.fleet.specs import Desired
-from nearstream.fleet.store import Store
 
 TICK_S = 1.0
 
@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 class Parts:
     """What a controller works with. `desire` says what an endpoint wants; see `specs.desired`."""
 
-    store: Store
+    store: Records
     deployer: Deployer
     pool: Pool
     desire: Callable[[Endpoint], Desired]

@@ -49,11 +49,14 @@ class Pool:
         clock: Clock,
         policy: RoutingPolicy = least_busy,
         waiting_at_most: int = WAITING_AT_MOST,
+        broken_s: float = BROKEN_S,
     ) -> None:
+        """`broken_s` is for how long at least a replica that broke is left alone; 0: not at all."""
         self._random = random
         self._clock = clock
         self._policy = policy
         self._waiting_at_most = waiting_at_most
+        self._broken_s = broken_s
         self._fleet = Fleet()
         self._in_flight: Counter[str] = Counter()
         self._broken: dict[str, float] = {}
@@ -73,7 +76,7 @@ class Pool:
         self._broken = {
             replica_id: at
             for replica_id, at in self._broken.items()
-            if replica_id in known and fleet.observed_at < at + BROKEN_S
+            if replica_id in known and fleet.observed_at < at + self._broken_s
         }
         self._tell()
 
@@ -111,7 +114,8 @@ class Pool:
 
     def mark_broken(self, replica_id: str) -> None:
         """Choose this replica no more until it has been observed ready again."""
-        self._broken[replica_id] = self._clock()
+        if self._broken_s > 0:
+            self._broken[replica_id] = self._clock()
 
     @property
     def waiting(self) -> int:

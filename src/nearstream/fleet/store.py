@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from nearstream.core.endpoints import Endpoint, EndpointConfig, Model, Record
-from nearstream.core.errors import Conflict, Missing, Unusable
+from nearstream.core.endpoints import Record
+from nearstream.core.errors import Conflict, Unusable
 from nearstream.fleet.database import explained, open_database
+from nearstream.fleet.records import KINDS, Changes, R, missing
 from nearstream.fleet.schema import RECORDS, TAGS
-
-R = TypeVar("R", bound=Record)
-
-_KINDS: dict[type[object], str] = {
-    Model: "model",
-    EndpointConfig: "endpoint configuration",
-    Endpoint: "endpoint",
-}
-
-
-class Changes:
-    """Tells one listener that the store changed since it last looked; many changes are told as one."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def tell(self) -> None:
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Returns when something changed since the last `wait` returned, at once if it has already."""
-        await self._event.wait()
-        self._event.clear()
 
 
 class Store:
-    """Records by kind and name. Every method raises Unusable when the database itself fails."""
+    """Records in a database. Every method raises Unusable when the database itself fails."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -58,7 +34,7 @@ class Store:
 
     async def create(self, record: Record) -> None:
         """Raises Conflict if this kind has a record of that name."""
-        values = {"kind": _KINDS[type(record)], **_row(record)}
+        values = {"kind": KINDS[type(record)], **_row(record)}
         try:
             async with self._writing() as connection:
                 await connection.execute(insert(RECORDS).values(values))
@@ -76,7 +52,7 @@ class Store:
         """All of a kind, the oldest first."""
         query = (
             select(RECORDS.c.name, RECORDS.c.document)
-            .where(RECORDS.c.kind == _KINDS[kind])
+            .where(RECORDS.c.kind == KINDS[kind])
             .order_by(RECORDS.c.created_at, RECORDS.c.name)
         )
         async with self._reading() as connection:
@@ -92,21 +68,21 @@ class Store:
             matches = _decode(kind, old.name, document) == old
             change = (
                 update(RECORDS)
-                .where(RECORDS.c.kind == _KINDS[kind], RECORDS.c.name == old.name)
+                .where(RECORDS.c.kind == KINDS[kind], RECORDS.c.name == old.name)
                 .where(RECORDS.c.document == document)
                 .values(_row(new))
             )
             if not matches or (await connection.execute(change)).rowcount == 0:
-                raise Conflict(f'The {_KINDS[kind]} "{old.name}" has changed meanwhile; read it again.')
+                raise Conflict(f'The {KINDS[kind]} "{old.name}" has changed meanwhile; read it again.')
 
     async def delete(self, kind: type[R], name: str) -> None:
         """Takes the record's tags with it. Raises Missing."""
-        named = (RECORDS.c.kind == _KINDS[kind], RECORDS.c.name == name)
+        named = (RECORDS.c.kind == KINDS[kind], RECORDS.c.name == name)
         async with self._writing() as connection:
             arns = select(RECORDS.c.arn).where(*named)
             await connection.execute(delete(TAGS).where(TAGS.c.arn.in_(arns)))
             if (await connection.execute(delete(RECORDS).where(*named))).rowcount == 0:
-                raise _missing(kind, name)
+                raise missing(kind, name)
 
     async def tags(self, arn: str) -> dict[str, str]:
         """Empty for an ARN that has none."""
@@ -144,10 +120,10 @@ class Store:
 
 
 async def _document(connection: AsyncConnection, kind: type[object], name: str) -> str:
-    query = select(RECORDS.c.document).where(RECORDS.c.kind == _KINDS[kind], RECORDS.c.name == name)
+    query = select(RECORDS.c.document).where(RECORDS.c.kind == KINDS[kind], RECORDS.c.name == name)
     document: str | None = await connection.scalar(query)
     if document is None:
-        raise _missing(kind, name)
+        raise missing(kind, name)
     return document
 
 
@@ -164,8 +140,4 @@ def _decode(kind: type[R], name: str, document: str) -> R:
     try:
         return msgspec.json.decode(document, type=kind)
     except msgspec.DecodeError as error:
-        raise Unusable(f'The stored {_KINDS[kind]} "{name}" cannot be read: {error}.') from error
-
-
-def _missing(kind: type[object], name: str) -> Missing:
-    return Missing(f'There is no {_KINDS[kind]} "{name}".')
+        raise Unusable(f'The stored {KINDS[kind]} "{name}" cannot be read: {error}.') from error

@@ -39,3 +39,14 @@ def to_stream(stream: TextIO = sys.stderr, level: str = "info", *, json: bool = 
 def to_file(path: Path, level: str = "info") -> None:
     """Append log lines to a file."""
     to_stream(path.open("a", buffering=1), level)
+
+
+def to_logging() -> None:
+    """Hand log lines to Python's logging, inside a program that has not set up structlog itself."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )

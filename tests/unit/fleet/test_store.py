@@ -24,6 +24,8 @@ from nearstream.core.endpoints import (
 )
 from nearstream.core.errors import Conflict, Missing, Unusable
 from nearstream.fleet.database import explained
+from nearstream.fleet.memory import MemoryRecords
+from nearstream.fleet.records import Records
 from nearstream.fleet.store import Store
 
 MODEL = Model(
@@ -55,12 +57,22 @@ def modes_in(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def database(tmp_path: Path) -> AsyncIterator[Store]:
     async with Store.open(url_of(tmp_path / "state.db")) as opened:
         yield opened
 
 
-async def test_a_record_comes_back_as_it_was_stored(store: Store) -> None:
+@pytest.fixture(params=["database", "memory"])
+async def store(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Records]:
+    """What every kind of store does."""
+    if request.param == "memory":
+        yield MemoryRecords()
+        return
+    async with Store.open(url_of(tmp_path / "state.db")) as opened:
+        yield opened
+
+
+async def test_a_record_comes_back_as_it_was_stored(store: Records) -> None:
     for record in (MODEL, CONFIG, ENDPOINT):
         await store.create(record)
     assert await store.get(Model, "falcon") == MODEL
@@ -75,7 +87,7 @@ async def test_records_outlive_the_process(tmp_path: Path) -> None:
         assert await second.list(Endpoint) == [ENDPOINT]
 
 
-async def test_a_name_is_taken_once_per_kind(store: Store) -> None:
+async def test_a_name_is_taken_once_per_kind(store: Records) -> None:
     await store.create(MODEL)
     await store.create(CONFIG)
     with pytest.raises(Conflict, match='a model "falcon" already'):
@@ -83,7 +95,7 @@ async def test_a_name_is_taken_once_per_kind(store: Store) -> None:
     assert await store.get(Model, "falcon") == MODEL
 
 
-async def test_an_unknown_name_is_missing_everywhere(store: Store) -> None:
+async def test_an_unknown_name_is_missing_everywhere(store: Records) -> None:
     with pytest.raises(Missing, match='no endpoint "chat"'):
         await store.get(Endpoint, "chat")
     with pytest.raises(Missing):
@@ -92,13 +104,13 @@ async def test_an_unknown_name_is_missing_everywhere(store: Store) -> None:
         await store.replace(ENDPOINT, ENDPOINT)
 
 
-async def test_lists_run_from_the_oldest_then_by_name(store: Store) -> None:
+async def test_lists_run_from_the_oldest_then_by_name(store: Records) -> None:
     for name, created_at in (("c", 2.0), ("b", 1.0), ("a", 2.0)):
         await store.create(replace(MODEL, name=name, created_at=created_at))
     assert [model.name for model in await store.list(Model)] == ["b", "a", "c"]
 
 
-async def test_replace_refuses_when_another_was_faster(store: Store) -> None:
+async def test_replace_refuses_when_another_was_faster(store: Records) -> None:
     await store.create(ENDPOINT)
     in_service = replace(ENDPOINT, status=EndpointStatus.IN_SERVICE)
     await store.replace(ENDPOINT, in_service)
@@ -107,7 +119,7 @@ async def test_replace_refuses_when_another_was_faster(store: Store) -> None:
     assert await store.get(Endpoint, "chat") == in_service
 
 
-async def test_of_many_that_replace_at_once_exactly_one_wins(store: Store) -> None:
+async def test_of_many_that_replace_at_once_exactly_one_wins(store: Records) -> None:
     await store.create(ENDPOINT)
     outcomes = await asyncio.gather(
         *(store.replace(ENDPOINT, replace(ENDPOINT, failure_reason=str(n))) for n in range(8)),
@@ -116,16 +128,16 @@ async def test_of_many_that_replace_at_once_exactly_one_wins(store: Store) -> No
     assert [type(outcome) for outcome in outcomes].count(Conflict) == 7
 
 
-async def test_a_record_of_an_older_release_can_be_replaced(store: Store, tmp_path: Path) -> None:
-    await store.create(MODEL)
-    with sqlite3.connect(tmp_path / "state.db") as database:
-        database.execute("update records set document = replace(document, ?, '')", (',"hostname":null',))
-    assert await store.get(Model, "falcon") == MODEL
-    await store.replace(MODEL, replace(MODEL, arn="arn:new"))
-    assert (await store.get(Model, "falcon")).arn == "arn:new"
+async def test_a_record_of_an_older_release_can_be_replaced(database: Store, tmp_path: Path) -> None:
+    await database.create(MODEL)
+    with sqlite3.connect(tmp_path / "state.db") as file:
+        file.execute("update records set document = replace(document, ?, '')", (',"hostname":null',))
+    assert await database.get(Model, "falcon") == MODEL
+    await database.replace(MODEL, replace(MODEL, arn="arn:new"))
+    assert (await database.get(Model, "falcon")).arn == "arn:new"
 
 
-async def test_tags_are_replaced_whole_and_go_with_their_record(store: Store) -> None:
+async def test_tags_are_replaced_whole_and_go_with_their_record(store: Records) -> None:
     await store.create(MODEL)
     await store.set_tags(MODEL.arn, {"team": "edge", "cost": "low"})
     await store.set_tags(MODEL.arn, {"team": "voice"})
@@ -135,7 +147,7 @@ async def test_tags_are_replaced_whole_and_go_with_their_record(store: Store) ->
     assert await store.tags(MODEL.arn) == {}
 
 
-async def test_many_changes_are_told_once_and_none_is_lost(store: Store) -> None:
+async def test_many_changes_are_told_once_and_none_is_lost(store: Records) -> None:
     changes = store.changes()
     await store.create(MODEL)
     await store.delete(Model, "falcon")
@@ -149,7 +161,7 @@ async def test_many_changes_are_told_once_and_none_is_lost(store: Store) -> None
         await changes.wait()
 
 
-async def test_a_failed_write_tells_nothing(store: Store) -> None:
+async def test_a_failed_write_tells_nothing(store: Records) -> None:
     changes = store.changes()
     with pytest.raises(Missing):
         await store.delete(Model, "falcon")
@@ -158,8 +170,8 @@ async def test_a_failed_write_tells_nothing(store: Store) -> None:
             await changes.wait()
 
 
-async def test_only_the_owner_can_read_the_files(store: Store, tmp_path: Path) -> None:
-    await store.create(MODEL)
+async def test_only_the_owner_can_read_the_files(database: Store, tmp_path: Path) -> None:
+    await database.create(MODEL)
     modes = modes_in(tmp_path)
     assert modes.pop("state.db") == 0o600
     assert set(modes.values()) <= {0o600}
@@ -213,7 +225,7 @@ async def test_a_store_in_memory_needs_no_file() -> None:
         assert await store.list(Model) == [MODEL]
 
 
-async def test_a_caller_that_goes_away_mid_write_leaves_the_store_usable(store: Store) -> None:
+async def test_a_caller_that_goes_away_mid_write_leaves_the_store_usable(store: Records) -> None:
     for turns in range(40):
         writing = asyncio.ensure_future(store.create(replace(MODEL, name=f"m{turns}")))
         for _ in range(turns):

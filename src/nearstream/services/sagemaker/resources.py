@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from nearstream.core.accounts import Account, Kind
 from nearstream.core.endpoints import Record
 from nearstream.core.errors import Conflict, Missing
-from nearstream.fleet.store import Store
+from nearstream.fleet.records import Records
 from nearstream.services.sagemaker.listing import Order, page
 from nearstream.services.sagemaker.requests import ListRequest, Tag
 from nearstream.services.service import Operation, Output
@@ -46,7 +46,7 @@ class Resource(Generic[R]):
 class Collection(Generic[R]):
     """All resources of one kind that an account has."""
 
-    def __init__(self, resource: Resource[R], store: Store, account: Account) -> None:
+    def __init__(self, resource: Resource[R], store: Records, account: Account) -> None:
         self.store = store
         self._resource = resource
         self._account = account

@@ -7,7 +7,7 @@ from typing import Final
 from nearstream.core.accounts import Account
 from nearstream.core.errors import Conflict, Invalid, Missing, NearstreamError, Overloaded, Unusable
 from nearstream.core.ports import Clock
-from nearstream.fleet.store import Store
+from nearstream.fleet.records import Records
 from nearstream.services.sagemaker.endpoint_configs import ENDPOINT_CONFIG, EndpointConfigs
 from nearstream.services.sagemaker.endpoints import ENDPOINT, Endpoints
 from nearstream.services.sagemaker.models import MODEL, Models
@@ -45,7 +45,7 @@ REFUSED: Final = {
 """Operations of hosting that are not served, and why not; training and the rest of SageMaker are AWS's."""
 
 
-def service(store: Store, account: Account, clock: Clock) -> Service:
+def service(store: Records, account: Account, clock: Clock) -> Service:
     """The control plane of `account` over `store`; `clock` gives seconds since the epoch."""
     models = Collection(MODEL, store, account)
     configs = Collection(ENDPOINT_CONFIG, store, account)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from nearstream.core.errors import Invalid, Missing
-from nearstream.fleet.store import Store
+from nearstream.fleet.records import Records
 from nearstream.services.sagemaker.requests import AddTags, DeleteTags, ListTags
 from nearstream.services.sagemaker.resources import Collection
 from nearstream.services.service import Operation, Output
@@ -17,7 +17,7 @@ MAX_TAGS: Final = 50
 class Tags:
     """The tags of every resource that one of `collections` has."""
 
-    def __init__(self, store: Store, collections: Sequence[Collection[Any]]) -> None:
+    def __init__(self, store: Records, collections: Sequence[Collection[Any]]) -> None:
         self._store = store
         self._collections = collections
 
