@@ -1,4 +1,4 @@
-"""Proves who sent a call before its body costs anything, and bounds the bodies that are held."""
+"""Verifies who sent a call, from its headers before its body is read, and bounds the bodies in memory."""
 
 from __future__ import annotations
 

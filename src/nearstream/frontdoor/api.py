@@ -1,4 +1,4 @@
-"""Dispatches calls of AWS's services: credential scope → service → operation → handler, all of it data."""
+"""Dispatches AWS calls by a table: credential scope → service → operation → handler."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Api:
             return found.failure(error, call, request_id)
 
     def _find(self, call: RawRequest) -> ServedService | None:
-        """The service that the call is for; one that it cannot be told from says what is wrong with it."""
+        """The served service that the call is for."""
         rows = self._by_signing_name.get(claim.signing_name(call), [])
         return next((each for each in rows if each.description.takes(call)), None)
 
@@ -94,7 +94,7 @@ class Api:
         return response(codec.answer(description, parsed.operation, dict(output), request_id=request_id))
 
     async def _refuse(self, call: RawRequest, request_id: str) -> web.Response:
-        """Answer, in its own protocol, a call that no service here takes. Nobody has proven who calls."""
+        """Answer, in its own protocol, a call that no service here takes; its signature is not checked."""
         if self._catalogue is None:
             self._catalogue = await asyncio.to_thread(catalogue.load)
         signing_name = claim.signing_name(call)

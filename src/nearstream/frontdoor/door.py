@@ -1,4 +1,4 @@
-"""The front door: takes every request and hands it to who answers it."""
+"""The front door: routes each request to the API, the object store or a page of the site itself."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class FrontDoor:
         self._objects = objects
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; a failure is answered too, in the words of the service that was called."""
+        """Answer one request; a failure is answered in the protocol of the service that was called."""
         request_id, call = str(uuid.uuid4()), _read(request)
         try:
             answered = await self._route(request, call, request_id)
         except ConnectionError:
-            raise  # the client has left; there is nobody to tell
+            raise  # the client has left
         except NearstreamError as error:
             answered = api.failure(call, translate(error, _ERRORS, {}), request_id)
         except Exception:

@@ -1,4 +1,4 @@
-"""What a signed request claims, read from its Authorization header or, presigned, from its query string."""
+"""A signed request before its signature is verified, read from its Authorization header or its query."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class RawRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Who says they sent a request and how they signed it; nothing of it is proven yet."""
+class SignedRequest:
+    """Credential scope, signed headers and signature of a request; nothing of it is verified yet."""
 
     access_key: str
     date: str
@@ -63,7 +63,7 @@ class Claim:
         return f"{self.date}/{self.region}/{self.service}/{self.terminator}"
 
 
-def read(request: RawRequest) -> Claim:
+def read(request: RawRequest) -> SignedRequest:
     """Raises AwsError MissingAuthenticationTokenException or IncompleteSignatureException."""
     headers: dict[str, str] = {}
     repeated: set[str] = set()
@@ -92,7 +92,7 @@ def signing_name(request: RawRequest) -> str:
     return scope[-2] if len(scope) > _SHORTEST_SCOPE else ""
 
 
-def _from_header(headers: Mapping[str, str]) -> Claim:
+def _from_header(headers: Mapping[str, str]) -> SignedRequest:
     authorization = headers["authorization"]
     algorithm, _, rest = authorization.partition(" ")
     if algorithm != canonical.ALGORITHM:
@@ -108,12 +108,12 @@ def _from_header(headers: Mapping[str, str]) -> Claim:
         missing.append("Authorization header requires existence of a 'X-Amz-Date' header.")
     if missing:
         raise _incomplete(" ".join(missing))
-    return _claim(
+    return _signed_request(
         given, timestamp=headers["x-amz-date"], token=headers.get("x-amz-security-token"), headers=headers
     )
 
 
-def _from_query(query: str, headers: Mapping[str, str]) -> Claim:
+def _from_query(query: str, headers: Mapping[str, str]) -> SignedRequest:
     pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
     given = {name.removeprefix("X-Amz-"): value for name, value in pairs if name.startswith("X-Amz-")}
     if len(given) != sum(name.startswith("X-Amz-") for name, _ in pairs):
@@ -125,7 +125,7 @@ def _from_query(query: str, headers: Mapping[str, str]) -> Claim:
         raise _incomplete(" ".join(missing))
     if given["Algorithm"] != canonical.ALGORITHM or not _is_expiry(given["Expires"]):
         raise _incomplete("X-Amz-Algorithm or X-Amz-Expires is not valid.")
-    return _claim(
+    return _signed_request(
         given,
         timestamp=given["Date"],
         token=given.get("Security-Token"),
@@ -147,14 +147,14 @@ def _is_expiry(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= _LONGEST_EXPIRY_S  # noqa: PLR2004
 
 
-def _claim(
+def _signed_request(
     given: Mapping[str, str],
     *,
     timestamp: str,
     token: str | None,
     headers: Mapping[str, str],
     expires_s: int | None = None,
-) -> Claim:
+) -> SignedRequest:
     parts = given["Credential"].split("/")
     if len(parts) != _SCOPE_PARTS:
         raise _incomplete(
@@ -162,7 +162,7 @@ def _claim(
             f" got '{given['Credential'][:200]}'"
         )
     access_key, date, region, service, terminator = parts
-    return Claim(
+    return SignedRequest(
         access_key=access_key,
         date=date,
         region=region,
@@ -177,7 +177,7 @@ def _claim(
     )
 
 
-def _check_headers(claim: Claim, repeated: set[str]) -> None:
+def _check_headers(claim: SignedRequest, repeated: set[str]) -> None:
     signed = claim.signed_headers
     if "host" not in signed:
         raise _incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")

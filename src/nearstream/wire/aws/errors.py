@@ -43,7 +43,7 @@ COMMON_STATUSES: Final[Mapping[str, int]] = {
 
 
 def translate(error: NearstreamError, codes: Codes, statuses: Mapping[str, int]) -> AwsError:
-    """`error` in one service's words, with its own `statuses` by code; an AwsError stays as it is."""
+    """`error` with one service's code and status, `statuses` by code; an AwsError stays as it is."""
     if isinstance(error, AwsError):
         return error
     fields: Mapping[str, str | int] = {}

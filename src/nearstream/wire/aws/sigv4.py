@@ -1,6 +1,6 @@
 """Verifies Signature Version 4 on the server's side, header form and presigned query form.
 
-Follows AWS's "Signature Version 4 for API requests", in the words that AWS clients know. Secrets and
+Follows AWS's "Signature Version 4 for API requests", with the messages that AWS gives. Secrets and
 signatures never reach a message.
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from nearstream.wire.aws import canonical, claim
-from nearstream.wire.aws.claim import Claim, RawRequest
+from nearstream.wire.aws.claim import RawRequest, SignedRequest
 from nearstream.wire.aws.credentials import Credential, Lookup, Principal
 from nearstream.wire.aws.errors import AwsError
 
@@ -44,43 +44,43 @@ class Verifier:
 
     def verify(self, request: RawRequest, *, now: float) -> Principal:
         """The caller. Raises AwsError; `now` is in seconds since the epoch."""
-        claimed = self.check(request, now=now)
+        signed = self.check(request, now=now)
         body = request.body
-        return self.prove(claimed, request, None if body is None else canonical.sha256(body))
+        return self.prove(signed, request, None if body is None else canonical.sha256(body))
 
-    def check(self, request: RawRequest, *, now: float) -> Claim:
+    def check(self, request: RawRequest, *, now: float) -> SignedRequest:
         """Check key, scope and date, which the headers alone tell. Raises AwsError."""
-        claimed = claim.read(request)
-        self._check_credential(claimed, now)
-        self._check_scope(claimed)
-        _check_time(claimed, now)
-        return claimed
+        signed = claim.read(request)
+        self._check_credential(signed, now)
+        self._check_scope(signed)
+        _check_time(signed, now)
+        return signed
 
-    def prove(self, claimed: Claim, request: RawRequest, body_sha256: str | None) -> Principal:
+    def prove(self, signed: SignedRequest, request: RawRequest, body_sha256: str | None) -> Principal:
         """The caller of a request that `check` let pass. Raises AwsError.
 
         `body_sha256` None: the body is not read yet, and x-amz-content-sha256 says what is signed.
         """
-        credential = self._lookup(claimed.access_key)
+        credential = self._lookup(signed.access_key)
         if credential is None:
             raise AwsError("UnrecognizedClientException", "The access key was removed meanwhile.", 403)
         canonical_request = canonical.request(
             request.method,
-            canonical.path(request.path, service=claimed.service),
+            canonical.path(request.path, service=signed.service),
             canonical.query(
-                request.query, leave_out="X-Amz-Signature" if claimed.expires_s is not None else ""
+                request.query, leave_out="X-Amz-Signature" if signed.expires_s is not None else ""
             ),
-            [(name, claimed.headers[name]) for name in claimed.signed_headers],
-            _payload_hash(claimed, body_sha256),
+            [(name, signed.headers[name]) for name in signed.signed_headers],
+            _payload_hash(signed, body_sha256),
         )
-        self._check_signature(claimed, credential, canonical_request)
+        self._check_signature(signed, credential, canonical_request)
         return Principal(
-            credential.access_key, credential.account, credential.arn, claimed.region, claimed.service
+            credential.access_key, credential.account, credential.arn, signed.region, signed.service
         )
 
-    def _check_credential(self, claimed: Claim, now: float) -> None:
-        credential = self._lookup(claimed.access_key)
-        if credential is None or not _same(credential.session_token or "", claimed.session_token or ""):
+    def _check_credential(self, signed: SignedRequest, now: float) -> None:
+        credential = self._lookup(signed.access_key)
+        if credential is None or not _same(credential.session_token or "", signed.session_token or ""):
             raise AwsError(
                 "UnrecognizedClientException", "The security token included in the request is invalid.", 403
             )
@@ -89,36 +89,36 @@ class Verifier:
                 "ExpiredTokenException", "The security token included in the request is expired", 403
             )
 
-    def _check_scope(self, claimed: Claim) -> None:
+    def _check_scope(self, signed: SignedRequest) -> None:
         problems = []
-        if self._region is not None and claimed.region != self._region:
-            problems.append(f"Credential should be scoped to a valid region, not '{claimed.region}'.")
-        if self._services is not None and claimed.service not in self._services:
+        if self._region is not None and signed.region != self._region:
+            problems.append(f"Credential should be scoped to a valid region, not '{signed.region}'.")
+        if self._services is not None and signed.service not in self._services:
             expected = ", ".join(f"'{name}'" for name in sorted(self._services))
             problems.append(f"Credential should be scoped to correct service: {expected}.")
-        if claimed.terminator != canonical.TERMINATOR:
+        if signed.terminator != canonical.TERMINATOR:
             problems.append(
                 f"Credential should be scoped with a valid terminator: '{canonical.TERMINATOR}',"
-                f" not '{claimed.terminator}'."
+                f" not '{signed.terminator}'."
             )
-        if not claimed.timestamp.startswith(claimed.date):
+        if not signed.timestamp.startswith(signed.date):
             problems.append(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP:"
-                f" '{claimed.date}' != '{claimed.timestamp[:8]}', from '{claimed.timestamp[:40]}'."
+                f" '{signed.date}' != '{signed.timestamp[:8]}', from '{signed.timestamp[:40]}'."
             )
         if problems:
             raise _invalid(" ".join(problems))
 
-    def _check_signature(self, claimed: Claim, credential: Credential, canonical_request: str) -> None:
-        id_ = (claimed.access_key, claimed.date, claimed.region, claimed.service)
+    def _check_signature(self, signed: SignedRequest, credential: Credential, canonical_request: str) -> None:
+        id_ = (signed.access_key, signed.date, signed.region, signed.service)
         secret, key = self._keys.get(id_, ("", b""))
         known = secret == credential.secret_key
         if not known:
             key = canonical.signing_key(credential.secret_key, *id_[1:])
         expected = canonical.signature(
-            key, timestamp=claimed.timestamp, scope=claimed.scope, canonical_request=canonical_request
+            key, timestamp=signed.timestamp, scope=signed.scope, canonical_request=canonical_request
         )
-        if not _same(expected, claimed.signature):
+        if not _same(expected, signed.signature):
             raise _invalid(_MISMATCH)
         if not known:  # kept only once proven, so that strangers cannot fill the table
             while len(self._keys) >= _KEYS_KEPT:
@@ -126,17 +126,17 @@ class Verifier:
             self._keys[id_] = (credential.secret_key, key)
 
 
-def _check_time(claimed: Claim, now: float) -> None:
-    signed_at = _parse_time(claimed.timestamp)
+def _check_time(signed: SignedRequest, now: float) -> None:
+    signed_at = _parse_time(signed.timestamp)
     if signed_at > now + SKEW_S:
         raise _invalid(
-            f"Signature not yet current: {claimed.timestamp} is still later than"
+            f"Signature not yet current: {signed.timestamp} is still later than"
             f" {_format_time(now + SKEW_S)} ({_format_time(now)} + {SKEW_S // 60} min.)"
         )
-    window_s = SKEW_S if claimed.expires_s is None else claimed.expires_s
+    window_s = SKEW_S if signed.expires_s is None else signed.expires_s
     if signed_at < now - window_s:
         raise _invalid(
-            f"Signature expired: {claimed.timestamp} is now earlier than"
+            f"Signature expired: {signed.timestamp} is now earlier than"
             f" {_format_time(now - window_s)} ({_format_time(now)} - {window_s // 60} min.)"
         )
 
@@ -158,10 +158,10 @@ def _format_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _payload_hash(claimed: Claim, body_sha256: str | None) -> str:
+def _payload_hash(signed: SignedRequest, body_sha256: str | None) -> str:
     """The canonical request's hash of the body; a hash that the client sent must be the body's."""
-    declared = claimed.headers.get("x-amz-content-sha256")
-    if declared is None and claimed.expires_s is not None and claimed.service == "s3":
+    declared = signed.headers.get("x-amz-content-sha256")
+    if declared is None and signed.expires_s is not None and signed.service == "s3":
         return canonical.UNSIGNED_PAYLOAD
     if body_sha256 is None:
         if declared is None:
@@ -170,7 +170,7 @@ def _payload_hash(claimed: Claim, body_sha256: str | None) -> str:
     if declared is not None and not _SHA256.fullmatch(declared):
         return declared  # UNSIGNED-PAYLOAD and the STREAMING- kinds: signed as the words they are
     if declared is not None and not _same(body_sha256, declared):
-        if claimed.service == "s3":
+        if signed.service == "s3":
             message = "The provided 'x-amz-content-sha256' header does not match what was computed."
             raise AwsError("XAmzContentSHA256Mismatch", message, 400)
         raise _invalid(_MISMATCH)
