@@ -27,7 +27,7 @@ EVENT = {
 
 def event_shape(event: dict[str, Any]) -> type:
     if "error" in event:
-        return shapes.ErrorResponse if isinstance(event["error"], str) else openai_shapes.StreamError
+        return shapes.ErrorBody if isinstance(event["error"], str) else openai_shapes.StreamError
     return EVENT[event.get("object")]
 
 

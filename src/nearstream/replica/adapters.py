@@ -1,4 +1,4 @@
-"""The adapters of a server: loaded at its start and while it runs, asked for by name."""
+"""The LoRA adapters of a server: loaded at its start and while it runs, requested by name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import structlog
-from aiohttp import web
 
 from nearstream.core.errors import Conflict, Invalid, Missing, NotReady, Unusable
 from nearstream.core.generation import EngineRequest, Step
 from nearstream.core.ports import AdapterHost, Engine
-from nearstream.replica.middleware import json_body
-from nearstream.wire.dialects.adapter_bodies import MOST_NAME, NAME, Adapter, AdapterBody, AdapterList
-from nearstream.wire.dialects.json_bodies import decode
+from nearstream.wire.dialects.adapter_bodies import MOST_NAME, NAME, Adapter
 
 Prepare = Callable[[str], Awaitable[Path]]
 """From a source to the file that an engine loads, which is removed when it is no longer needed."""
@@ -30,7 +26,9 @@ async def _refuse(source: str) -> Path:
 
 
 class Adapters:
-    """What `in` tells is what can be asked for now. `configured` are names and sources to begin with."""
+    """`name in adapters`: whether it can be requested now.
+
+    `configured`: names and sources of what is loaded at the start."""
 
     def __init__(
         self,
@@ -81,7 +79,7 @@ class Adapters:
             raise
         adapter = Adapter(name=name, source=source)
         self._loaded[name] = adapter, file
-        _log.info("adapter can be asked for", adapter=name, source=source)
+        _log.info("adapter loaded", adapter=name, source=source)
         return adapter
 
     async def unload(self, name: str) -> Adapter:
@@ -103,7 +101,7 @@ class Adapters:
 
     def _check(self, name: str) -> None:
         if not re.fullmatch(NAME, name) or len(name) > MOST_NAME:
-            raise Invalid(f"{name!r} is no name for an adapter: letters, digits and _ . : @ / ~ - are")
+            raise Invalid(f"invalid adapter name {name!r}: use letters, digits and _ . : @ / ~ -")
         if name in self._loaded:
             raise Conflict(f"an adapter {name!r} is loaded already: delete it first, or take another name")
         if name == self._taken:
@@ -131,24 +129,3 @@ class AdaptedEngine:
 
     async def aclose(self) -> None:
         await self._engine.aclose()
-
-
-class AdapterRoutes:
-    """GET, POST and DELETE of /adapters."""
-
-    def __init__(self, adapters: Adapters) -> None:
-        self._adapters = adapters
-
-    async def list(self, request: web.Request) -> web.Response:
-        return _json(AdapterList(adapters=self._adapters.all))
-
-    async def load(self, request: web.Request) -> web.Response:
-        asked = decode(await json_body(request), AdapterBody)
-        return _json(await self._adapters.load(asked.name, asked.source))
-
-    async def unload(self, request: web.Request) -> web.Response:
-        return _json(await self._adapters.unload(request.match_info["name"]))
-
-
-def _json(told: msgspec.Struct) -> web.Response:
-    return web.Response(body=msgspec.json.encode(told), content_type="application/json")

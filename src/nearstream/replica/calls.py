@@ -1,4 +1,4 @@
-"""The calls under way, each with an id by which it can be aborted, and what became of each once it ends."""
+"""Calls in progress, each with an id by which it can be aborted, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Call:
         self.arrived_s = clock()
         self.aborted = False
         self.cause: str | None = None
-        """Why it failed, as `tgi_request_failure` says it; None while it has not."""
+        """Why it failed, as `tgi_request_failure` counts it; None while it has not failed."""
         self.answers: list[Progress] = []
         self._metrics = metrics
         self._clock = clock
@@ -52,7 +52,7 @@ class Call:
     @property
     def queued_s(self) -> float:
         """How long its slowest answer waited for a place."""
-        return max((generation.queued_s for generation in self.answers), default=0.0)
+        return max((answer.queued_s for answer in self.answers), default=0.0)
 
     def begin(self, prompt_tokens: int, max_new_tokens: int) -> Progress:
         """Start another answer of this call. Raises GenerationFailed once it is aborted."""
@@ -77,42 +77,42 @@ class Call:
             return
         self.aborted = True
         self.cause = self.cause or "aborted"
-        for generation in self.answers:
-            generation.interrupt()
+        for answer in self.answers:
+            answer.interrupt()
 
     def answered(self, status: int, *, gone: bool) -> None:
-        """The response is made; `gone`: nobody is left to take it."""
-        unfinished = [made for made in self.answers if not made.finished]
+        """The response is complete; `gone`: its client has disconnected."""
+        unfinished = [answer for answer in self.answers if not answer.finished]
         if self.cause is not None:
             return
         if status >= web.HTTPBadRequest.status_code:
             self.cause = _CAUSES_BY_STATUS.get(status, "incomplete")
         elif unfinished and gone:
             self.cause = "dropped"
-        elif not all(made.closed for made in unfinished):
+        elif not all(answer.closed for answer in unfinished):
             self.cause = "incomplete"
 
     def span(self) -> Span:
         """The whole of it, once it has ended."""
         now_s = self._clock()
-        parts = [part for generation in self.answers for part in generation.spans(now_s)]
+        parts = [part for answer in self.answers for part in answer.spans(now_s)]
         about = {"request.id": self.id, "request.priority": self.priority.name.lower()}
         return Span("generate", now_s - self.arrived_s, 0.0, about, tuple(parts), self.cause)
 
     def ended(self) -> None:
-        """Count what became of it."""
+        """Count its outcome."""
         metrics = self._metrics
         if self.cause is not None:
             metrics.failure.increment(self.cause)
             return
         metrics.success.increment()
         metrics.duration.observe(self._clock() - self.arrived_s)
-        for generation in self.answers:
-            generation.count()
+        for answer in self.answers:
+            answer.count()
 
 
 class Calls:
-    """Every call under way, by its id. `trace` gets each one that has ended."""
+    """Every call in progress, by its id. `trace` gets each one that has ended."""
 
     def __init__(
         self, metrics: CallMetrics, clock: Clock, new_id: Callable[[], str], *, trace: Trace = untraced
@@ -124,9 +124,11 @@ class Calls:
         self._live: dict[str, Call] = {}
 
     @contextmanager
-    def enter(self, asked_id: str | None, priority: Priority, headers: Mapping[str, str]) -> Iterator[Call]:
-        """A call of the running task, under the id that its client asked for if no other has it."""
-        call_id = asked_id if asked_id and asked_id not in self._live else self._new_id()
+    def enter(
+        self, requested_id: str | None, priority: Priority, headers: Mapping[str, str]
+    ) -> Iterator[Call]:
+        """A call, with the id that its client requested if no other call has it."""
+        call_id = requested_id if requested_id and requested_id not in self._live else self._new_id()
         call = self._live[call_id] = Call(call_id, priority, metrics=self.metrics, clock=self._clock)
         self.metrics.count.increment()
         try:

@@ -1,4 +1,4 @@
-"""What holds for every call, whatever its route: the key, the headers, and how a failure looks."""
+"""Middleware of every route: the API key, response headers, and errors as responses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nearstream.wire.dialects.port import ErrorDialect
 _log = structlog.get_logger(__name__)
 _JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")
 _WRONG_KEY = "the API key is missing or wrong: send it as `Authorization: Bearer <key>`"
-_LOOKING = frozenset({"GET", "HEAD"})
-# What a browser asks before it posts from another origin.
+_READ_ONLY = frozenset({"GET", "HEAD"})
+# The answer to a browser's preflight request from another origin.
 PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 
 
@@ -35,7 +35,7 @@ def key_checked(key: str | None, errors: ErrorDialect | None = None) -> Middlewa
         if request.method == "OPTIONS":
             return web.Response(headers=PREFLIGHT)
         given = request.headers.get("Authorization", "").encode(errors="replace")
-        if key is not None and request.method not in _LOOKING and not compare_digest(given, wanted):
+        if key is not None and request.method not in _READ_ONLY and not compare_digest(given, wanted):
             return (
                 web.Response(status=401) if errors is None else error_response(errors.plain(401, _WRONG_KEY))
             )
@@ -45,10 +45,10 @@ def key_checked(key: str | None, errors: ErrorDialect | None = None) -> Middlewa
 
 
 def errors_answered(errors: ErrorDialect) -> Middleware:
-    """What no handler took care of becomes JSON; a stack trace goes to the log, never to the client."""
+    """Turn what a handler raises into a response; a stack trace goes to the log, never to the client."""
 
     @web.middleware
-    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except NearstreamError as error:
@@ -67,7 +67,7 @@ def errors_answered(errors: ErrorDialect) -> Middleware:
             _log.exception("call failed unexpectedly", path=request.path)
             return error_response(errors.error(NearstreamError("internal error")))
 
-    return tell
+    return answer
 
 
 def _line(text: str) -> str:
@@ -75,9 +75,9 @@ def _line(text: str) -> str:
 
 
 async def json_body(request: web.Request) -> bytes:
-    """The body, unless it is said to be something else. Raises WrongMedia.
+    """The body, unless its Content-Type is not JSON. Raises WrongMedia.
 
-    Clients that say nothing, or what stands for nothing (boto3 does), are believed to send JSON.
+    No Content-Type, or octet-stream (boto3's default), counts as JSON.
     """
     if "Content-Type" in request.headers and not _JSON.fullmatch(request.content_type):
         raise WrongMedia("Expected request with `Content-Type: application/json`")
@@ -87,11 +87,11 @@ async def json_body(request: web.Request) -> bytes:
 def on_every_response(
     origins: Sequence[str],
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Headers: which call it answers; what pages may read it; and no word on the software beneath."""
+    """Set the headers of every response: its request id and its CORS origin; no `Server`."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
-        asked = request.headers.get("Origin", "")
-        response.headers["Access-Control-Allow-Origin"] = asked if asked in origins else origins[0]
+        origin = request.headers.get("Origin", "")
+        response.headers["Access-Control-Allow-Origin"] = origin if origin in origins else origins[0]
         if len(origins) > 1:
             response.headers["Vary"] = "Origin"
         if REQUEST_ID in request:

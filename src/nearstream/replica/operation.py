@@ -1,4 +1,4 @@
-"""What concerns whoever runs the server: metrics, aborting, and keeping count of what comes in."""
+"""Operating a server: its metrics, aborting a call, and counting the calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Operation:
         """Give each request of `handler` a call with an id and a priority, and count how it ended."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            with self.calls.enter(_asked_id(request), _priority(request), request.headers) as call:
+            with self.calls.enter(_requested_id(request), _priority(request), request.headers) as call:
                 request[REQUEST_ID] = call.id
                 response = await handler(request, call)
                 transport = request.transport
@@ -45,21 +45,21 @@ class Operation:
         return web.Response(body=exposition(self._metrics), headers={"Content-Type": CONTENT_TYPE})
 
     async def abort(self, request: web.Request) -> web.Response:
-        """End the call that carries this x-request-id; its client is told as of any failed generation."""
+        """End the call that carries this x-request-id; its client gets the error of a failed generation."""
         request_id = request.match_info["request_id"]
         self.calls.abort(request_id)
         body = msgspec.json.encode({"request_id": request_id, "aborted": True})
         return web.Response(body=body, content_type="application/json")
 
 
-def _asked_id(request: web.Request) -> str | None:
-    asked = request.headers.get("x-request-id", "")
-    return asked if _ID.fullmatch(asked) else None
+def _requested_id(request: web.Request) -> str | None:
+    requested = request.headers.get("x-request-id", "")
+    return requested if _ID.fullmatch(requested) else None
 
 
 def _priority(request: web.Request) -> Priority:
-    asked = request.headers.get(PRIORITY_HEADER, "normal")
+    requested = request.headers.get(PRIORITY_HEADER, "normal")
     try:
-        return Priority[asked.upper()]
+        return Priority[requested.upper()]
     except KeyError:
-        raise Invalid(f"`{PRIORITY_HEADER}` must be high, normal or low. Given: {asked}") from None
+        raise Invalid(f"`{PRIORITY_HEADER}` must be high, normal or low. Given: {requested}") from None

@@ -17,8 +17,21 @@ class Progress:
     """One answer in the making. `stepped` runs for every token: a look at the clock and a bisection."""
 
     __slots__ = (
-        "_admitted_s", "_arrived_s", "_asked_s", "_clock", "_first_s", "_interrupted", "_last_s",
-        "_max_new_tokens", "_metrics", "_prompt_tokens", "_task", "_tokens", "closed", "finished", "waiting",
+        "_admitted_s",
+        "_arrived_s",
+        "_clock",
+        "_first_s",
+        "_interrupted",
+        "_last_s",
+        "_max_new_tokens",
+        "_metrics",
+        "_prompt_tokens",
+        "_requested_s",
+        "_task",
+        "_tokens",
+        "closed",
+        "finished",
+        "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -31,7 +44,7 @@ class Progress:
         self._arrived_s = arrived_s
         self._prompt_tokens = prompt_tokens
         self._max_new_tokens = max_new_tokens
-        self._asked_s = clock()
+        self._requested_s = clock()
         self._admitted_s: float | None = None
         self._first_s: float | None = None
         self._last_s = 0.0
@@ -48,7 +61,7 @@ class Progress:
     @property
     def queued_s(self) -> float:
         """0 while it waits."""
-        return 0.0 if self._admitted_s is None else self._admitted_s - self._asked_s
+        return 0.0 if self._admitted_s is None else self._admitted_s - self._requested_s
 
     def admitted(self) -> None:
         """It has its place in the batch."""
@@ -85,23 +98,23 @@ class Progress:
 
     def count(self) -> None:
         """Put the times of an answer that came out well into the metrics."""
-        metrics, inference_s = self._metrics, self._last_s - self._asked_s - self.queued_s
-        metrics.validation.observe(self._asked_s - self._arrived_s)
+        metrics, inference_s = self._metrics, self._last_s - self._requested_s - self.queued_s
+        metrics.validation.observe(self._requested_s - self._arrived_s)
         metrics.queue.observe(self.queued_s)
         metrics.inference.observe(inference_s)
         metrics.mean_time_per_token.observe(inference_s / max(self._tokens, 1))
         metrics.generated_tokens.observe(self._tokens)
 
     def spans(self, now_s: float) -> tuple[Span, ...]:
-        """Its parts so far: in line, the prompt, the tokens."""
-        told = {
+        """Its parts so far: the queue, the prompt, the tokens."""
+        attributes = {
             "queue": {"gen_ai.request.max_tokens": self._max_new_tokens},
             "prefill": {"gen_ai.usage.input_tokens": self._prompt_tokens},
             "decode": {"gen_ai.usage.output_tokens": self._tokens},
         }
-        edges_s = self._asked_s, self._admitted_s, self._first_s, self._last_s
+        edges_s = self._requested_s, self._admitted_s, self._first_s, self._last_s
         return tuple(
-            Span(name, now_s - began_s, 0.0 if ended_s is None else now_s - ended_s, attributes)
-            for (name, attributes), (began_s, ended_s) in zip(told.items(), pairwise(edges_s), strict=True)
+            Span(name, now_s - began_s, 0.0 if ended_s is None else now_s - ended_s, about)
+            for (name, about), (began_s, ended_s) in zip(attributes.items(), pairwise(edges_s), strict=True)
             if began_s is not None
         )

@@ -55,7 +55,7 @@ async def serve(  # noqa: PLR0913 - all but two are named
     """Serve until `stop` is set (without it: until SIGTERM or SIGINT), then drain and return.
 
     Listens at once and answers 503 until `engine_factory`'s engine is open, which it must be warm by then.
-    `adapters` are those that `settings.terms.adapters` tells of. `on_listening` gets the addresses,
+    `adapters` are those that `settings.terms.adapters` looks up. `on_listening` gets the addresses,
     `http://host:port` and `unix:/path`; `trace` gets each call once it has ended. Raises Unusable for a
     model, an adapter or an address that cannot be used, and what the factory raises.
     """

@@ -1,4 +1,4 @@
-"""What one model server is told before it starts."""
+"""The settings of one model server."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class ServerSettings:
     messages_api: bool = False
     """MESSAGES_API_ENABLED: /invocations takes conversations (TGI 1.4 to 2.3)."""
     plain_text_errors: bool = False
-    """What cannot be read is refused in plain text, as TGI does, not in JSON."""
+    """Errors of a body that cannot be read are plain text, as TGI's, not JSON."""
     model_sha: str | None = None
     model_dtype: str = "bfloat16"
     compute_type: str | None = "cpu"
-    """What answers call the machine, beside how long they took; None: they say neither (only TGI's do)."""
+    """`x-compute-type` of TGI's responses, beside their timings; None: a response has neither."""
 
     @property
     def batch_tokens(self) -> int:

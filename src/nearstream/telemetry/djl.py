@@ -1,4 +1,4 @@
-"""The metrics of a server that stands in for DJL Serving, under its names and in its units.
+"""The metrics of a server with DJL Serving's API, under its names and in its units.
 
 DJL writes most of them into its log alone; here /metrics has them all. Its own are RequestLatency, QueueTime,
 Prediction, TokenLatency, TokenThroughput, OutputTokens and Response_2XX, _4XX and _5XX.
@@ -55,7 +55,7 @@ class DjlMetrics:
 
 
 class Throughput:
-    """A histogram of rates, 1/s, that is told the time of one."""
+    """A histogram of rates, 1/s; it observes the seconds of one."""
 
     kind = "histogram"
 

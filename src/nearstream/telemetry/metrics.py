@@ -101,7 +101,7 @@ class Counter:
 
 
 class Gauge:
-    """A number that is asked for when somebody looks."""
+    """A number that is read when the metrics are."""
 
     kind = "gauge"
 

@@ -34,7 +34,7 @@ def otlp(endpoint: str, service: str, *, clock_ns: Callable[[], int] = time.time
     tracer, propagator = provider.get_tracer("nearstream"), TraceContextTextMapPropagator()
 
     def trace(span: Span, headers: Mapping[str, str]) -> None:
-        _tell(tracer, span, propagator.extract(headers), kind=SpanKind.SERVER, now_ns=clock_ns())
+        _start(tracer, span, propagator.extract(headers), kind=SpanKind.SERVER, now_ns=clock_ns())
 
     try:
         yield trace
@@ -42,12 +42,12 @@ def otlp(endpoint: str, service: str, *, clock_ns: Callable[[], int] = time.time
         provider.shutdown()
 
 
-def _tell(tracer: Tracer, span: Span, parent: Context, *, kind: SpanKind, now_ns: int) -> None:
+def _start(tracer: Tracer, span: Span, parent: Context, *, kind: SpanKind, now_ns: int) -> None:
     began_ns = now_ns - int(span.began_s * _NS_PER_S)
-    told = tracer.start_span(span.name, parent, kind, span.attributes, start_time=began_ns)
+    started = tracer.start_span(span.name, parent, kind, span.attributes, start_time=began_ns)
     if span.error is not None:
-        told.set_status(StatusCode.ERROR, span.error)
-    inside = set_span_in_context(told, parent)
+        started.set_status(StatusCode.ERROR, span.error)
+    inside = set_span_in_context(started, parent)
     for part in span.parts:
-        _tell(tracer, part, inside, kind=SpanKind.INTERNAL, now_ns=now_ns)
-    told.end(now_ns - int(span.ended_s * _NS_PER_S))
+        _start(tracer, part, inside, kind=SpanKind.INTERNAL, now_ns=now_ns)
+    started.end(now_ns - int(span.ended_s * _NS_PER_S))

@@ -52,7 +52,7 @@ class AdapterManagement:
             return shown(_described(_known(adapters, request.match_info["adapter"])))
 
     async def update(self, request: web.Request) -> web.Response:
-        """Load it anew, from `src` where that is given. While it is, the model answers without it."""
+        """Reload it, from `src` where that is given. Meanwhile the model answers without it."""
         name = request.match_info["adapter"]
         with self._adapters(request) as adapters:
             before = _known(adapters, name)

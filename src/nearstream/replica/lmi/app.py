@@ -35,13 +35,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What the server is told about its edge."""
+    """Settings of the server's routes."""
 
     release: LmiRelease
     max_request_bytes: int
     api_key: str | None = None
     managed: bool = True
-    """Whether models may be registered and taken away; that runs their code, so not for just anybody."""
+    """Whether models may be registered and taken away; that runs their code."""
     error_rates: Mapping[str, Rate] = field(default_factory=dict)
     """How many calls may fail before /ping says so, as ErrorRates takes them."""
     origin: str | None = None
@@ -156,19 +156,19 @@ def _failures_counted(rates: ErrorRates, handler: CallHandler) -> CallHandler:
         except (web.HTTPException, web.RequestPayloadError, NearstreamError, ConnectionError):
             raise  # what the client sent, or that it left
         except Exception:
-            _tell(rates.failed("server"))
+            _log_exceeded(rates.failed("server"))
             raise
         kind = kind_of(call.cause, response.status)
         if kind is not None:
-            _tell(rates.failed(kind))
+            _log_exceeded(rates.failed(kind))
         return response
 
     return handle
 
 
-def _tell(exceeded: tuple[str, ...]) -> None:
+def _log_exceeded(exceeded: tuple[str, ...]) -> None:
     if exceeded:
-        _log.warning("too many calls fail", rates=list(exceeded), ping=web.HTTPServiceUnavailable.status_code)
+        _log.warning("error rate exceeded", rates=list(exceeded), ping=web.HTTPServiceUnavailable.status_code)
 
 
 async def _unmanaged(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Whether more calls fail than an operator puts up with: DJL Serving's error rates, which /ping tells of."""
+"""DJL Serving's error rates: how many calls may fail before /ping reports it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BUG = "incomplete"
 
 
 class ErrorRates:
-    """`rates`: by kind, and ANY for all of them together; what has none may fail for ever. `clock`: seconds.
+    """`rates`: by kind, and ANY for all together; a kind without a rate may always fail. `clock`: seconds.
 
     One that is exceeded is well again once its failures have passed out of its window.
     """
@@ -48,7 +48,7 @@ class ErrorRates:
 def kind_of(cause: str | None, status: int) -> Kind | None:
     """What a call counts as that ended with this cause of failure, or none, and this status.
 
-    None: it succeeded, or its client spoilt or left it; nobody can make a server look unwell from outside.
+    None: it succeeded, or its client caused the failure, which must not make the server look unhealthy.
     """
     if cause is None:
         own = status == HTTPStatus.FAILED_DEPENDENCY or status >= HTTPStatus.INTERNAL_SERVER_ERROR

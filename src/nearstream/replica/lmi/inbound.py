@@ -34,7 +34,7 @@ class Inbound:
         """The first content under `key`, as text."""
         return next((value.decode(errors="replace") for name, value in self.content if name == key), None)
 
-    def said(self, key: str) -> str | None:
+    def json_text(self, key: str) -> str | None:
         """What a JSON body has under `key`, if that is a text."""
         if f'"{key}"'.encode() not in self.body:
             return None
@@ -47,7 +47,7 @@ class Inbound:
     @property
     def model(self) -> str | None:
         """Whom the call is for, where it says so: by query or form, by header, by body."""
-        return self.first(_MODEL) or self.properties.get(_MODEL) or self.said(_MODEL)
+        return self.first(_MODEL) or self.properties.get(_MODEL) or self.json_text(_MODEL)
 
     @property
     def version(self) -> str | None:
@@ -69,7 +69,7 @@ async def read(request: web.Request) -> Inbound:
 
 
 def _is_form(request: web.Request, body: bytes) -> bool:
-    """What curl calls a form unless it is told better is JSON where it looks like it."""
+    """Curl's default Content-Type is a form's; a body that looks like JSON is JSON."""
     return request.content_type == _FORM and body.lstrip()[:1] not in {b"{", b"["}
 
 
@@ -85,7 +85,7 @@ async def _fields(request: web.Request) -> list[tuple[str, bytes]]:
 
 
 def _attributes(header: str) -> Iterator[tuple[str, str]]:
-    """`a=1;b=2` of SageMaker's custom attributes; a part without a sign of equality says nothing."""
+    """`a=1;b=2` of SageMaker's custom attributes; a part without `=` is ignored."""
     for part in header.split(";"):
         name, sign, value = part.partition("=")
         if sign:

@@ -62,7 +62,7 @@ class Management:
         try:
             await model.settled()
         except BaseException:
-            with suppress(Missing):  # somebody else took it away meanwhile
+            with suppress(Missing):  # another call unregistered it meanwhile
                 self._registry.unregister(source.name, source.version)
             raise
         return shown({"status": f'Model "{source.name}" registered.'})
@@ -79,8 +79,8 @@ class Management:
                 least = number(request, "min_worker", worker_group.min_workers)
                 most = max(least, number(request, "max_worker", max(least, worker_group.max_workers)))
                 await served.scale(least, most)
-        told = f"New Worker configuration min workers:{least} max workers:{most}"
-        return shown({"status": f'Workflow "{name}" worker scaled. {told}'})
+        limits = f"New Worker configuration min workers:{least} max workers:{most}"
+        return shown({"status": f'Workflow "{name}" worker scaled. {limits}'})
 
     async def unregister(self, request: web.Request) -> web.Response:
         name, version = _named(request)
@@ -100,7 +100,7 @@ def _source(query: Mapping[str, str]) -> Source:
 
 
 def inferred_name(url: str) -> str:
-    """What a model is called that nobody named: the last part of its address, without an archive's ending."""
+    """A model's name if none is given: the last part of its address, without an archive's ending."""
     last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
     ending = next((ending for ending in _ARCHIVES if last.endswith(ending)), "")
     return last.removesuffix(ending) or "model"

@@ -16,7 +16,7 @@ def shown(document: object, status: int = 200) -> web.Response:
 
 
 def managed(handler: Handler) -> Handler:
-    """What an operator asked for wrongly is a bad request; a model's own failures have another status."""
+    """Answer an operator's invalid request with 400; a model's own failures have another status."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:

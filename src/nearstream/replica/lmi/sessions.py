@@ -1,4 +1,4 @@
-"""Stateful sessions as LMI has them: opened and closed by a call of their own, told in SageMaker's headers.
+"""Stateful sessions as LMI has them: opened and closed by a call of their own, named in SageMaker's headers.
 
 A conversation that keeps its session comes back to the replica whose KV cache holds its beginning: the front
 door routes by the id, and the engine's prefix cache does the rest.
@@ -68,28 +68,28 @@ class SessionHandler:
 
     def answer(self, inbound: Inbound) -> web.Response | None:
         """The answer to a call about a session; None for one that is for the model. Raises Invalid."""
-        asked, session = inbound.said(REQUEST_TYPE), inbound.properties.get(HEADER.lower())
-        if asked is None:
+        requested, session = inbound.json_text(REQUEST_TYPE), inbound.properties.get(HEADER.lower())
+        if requested is None:
             if session not in {None, NEW} and self.sessions is not None:
                 self.sessions.touch(session)
             return None
         if self.sessions is None:
             raise Invalid("stateful sessions not enabled: set option.enable_stateful_sessions=true")
-        if asked == NEW:
+        if requested == NEW:
             return _opened(*self.sessions.open())
-        if asked != CLOSE:
-            raise Invalid(f"invalid payload. {REQUEST_TYPE} should be {NEW} or {CLOSE}. Given: {asked}")
+        if requested != CLOSE:
+            raise Invalid(f"invalid payload. {REQUEST_TYPE} should be {NEW} or {CLOSE}. Given: {requested}")
         if session is None:
             raise Invalid(f"invalid payload. The header {HEADER} names the session to close")
         self.sessions.close(session)
-        return _said(f"Session {session} closed", {CLOSED_HEADER: session})
+        return _response(f"Session {session} closed", {CLOSED_HEADER: session})
 
 
 def _opened(session: str, until: float) -> web.Response:
     ends = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return _said(f"Session {session} created", {NEW_HEADER: f"{session}; Expires={ends}"})
+    return _response(f"Session {session} created", {NEW_HEADER: f"{session}; Expires={ends}"})
 
 
-def _said(result: str, headers: dict[str, str]) -> web.Response:
+def _response(result: str, headers: dict[str, str]) -> web.Response:
     body = msgspec.json.encode({"result": result})
     return web.Response(body=body, content_type="application/json", headers=headers)

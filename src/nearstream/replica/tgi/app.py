@@ -8,12 +8,13 @@ import msgspec
 from aiohttp import web
 
 from nearstream.core.errors import Misshapen, NotReady
-from nearstream.replica.adapters import AdapterRoutes, Adapters
+from nearstream.replica.adapters import Adapters
 from nearstream.replica.calls import Call
 from nearstream.replica.middleware import errors_answered, json_body, key_checked, on_every_response
 from nearstream.replica.operation import CallHandler, Operation
 from nearstream.replica.prompts import prompt_text
 from nearstream.replica.responses import ServerContext, error_response, respond
+from nearstream.replica.tgi.adapter_routes import AdapterRoutes
 from nearstream.replica.tgi.info import info, templated, tokens
 from nearstream.replica.tgi.openapi.document import pages as documents
 from nearstream.wire.dialects.hf import completions as openai

@@ -1,4 +1,4 @@
-"""What the server tells of itself and of its tokenizer."""
+"""The bodies of /info, /tokenize and /chat_tokenize."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every dialect gives the model server: a call as first read, and how it says no."""
+"""What every dialect gives the model server: parsed bodies and error responses."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class ParsedBody(Protocol):
         ...
 
     def error(self, error: NearstreamError) -> ErrorResponse:
-        """How this call is refused, in its dialect's words; called before the first byte of an answer."""
+        """The response to this call if it fails before the first byte of an answer."""
         ...
 
 
 class ErrorDialect(Protocol):
-    """How a server says no where no body was read."""
+    """The error responses of a server to calls whose body was not parsed."""
 
     def error(self, error: NearstreamError) -> ErrorResponse: ...
 
     def plain(self, status: int, reason: str) -> ErrorResponse:
-        """A failure that is HTTP's alone: no such path, a body too large."""
+        """A failure of HTTP alone: no such path, a body too large."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""/api-doc/openapi.json and /docs: every route with what it takes, what it answers and how it refuses.
+"""/api-doc/openapi.json and /docs: every route with what it takes, its answer and its errors.
 
 Schemas come from the types that read the bodies, and from `shapes`, which tests hold against real answers.
 """
@@ -16,16 +16,17 @@ from aiohttp.typedefs import Handler
 from nearstream.replica.operation import PRIORITY_HEADER
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.openapi.bounds import bounded
-from nearstream.replica.tgi.openapi.operations import GET, HTML, JSON, Call, calls
+from nearstream.replica.tgi.openapi.operations import GET, HTML, JSON, Route, operations
 from nearstream.replica.tgi.openapi.page import page
-from nearstream.wire.dialects.tgi.shapes import ErrorResponse
+from nearstream.wire.dialects.tgi.shapes import ErrorBody
 from nearstream.wire.framing import sse
 
 Document = dict[str, Any]
 OPENAPI = "3.1.0"
 TITLE = "nearstream: a model server with the wire of Text Generation Inference"
-# Request types under the names that TGI's own document has for them.
+# Types under the names that TGI's own document has for them.
 _NAMES = {
+    "ErrorBody": "ErrorResponse",
     "GenerateBody": "GenerateRequest",
     "Parameters": "GenerateParameters",
     "ChatBody": "ChatRequest",
@@ -34,12 +35,12 @@ _NAMES = {
     "AdapterBody": "AdapterRequest",
 }
 _REF = "#/components/schemas/"
-_REFUSALS = {
+_ERRORS = {
     400: "The body is not JSON",
     404: "There is nothing of this name",
     409: "The name is taken",
     413: "The body is too large",
-    415: "The body is said to be something else than JSON",
+    415: "The body is error_content to be something else than JSON",
     422: "The body breaks a rule, or asks for what the engine cannot do",
     424: "Generation failed",
     429: "The server is full; the same call may succeed later",
@@ -53,8 +54,8 @@ _PRIORITY = "Who goes first when the batch is full."
 
 def pages(settings: ServerSettings) -> dict[str, Handler]:
     """The two routes that describe the others."""
-    told = document(settings)
-    encoded, html = msgspec.json.encode(told), page(told)
+    described = document(settings)
+    encoded, html = msgspec.json.encode(described), page(described)
 
     async def as_json(request: web.Request) -> web.Response:
         return web.Response(body=encoded, content_type=JSON)
@@ -67,17 +68,15 @@ def pages(settings: ServerSettings) -> dict[str, Handler]:
 
 def document(settings: ServerSettings) -> Document:
     """The OpenAPI document of a server with these settings."""
-    told, secured = (
-        list(calls(settings.terms, messages_api=settings.messages_api)),
+    every, secured = (
+        list(operations(settings.terms, messages_api=settings.messages_api)),
         settings.api_key is not None,
     )
-    kinds = [kind for call in told for kind in (*call.takes.body, *call.takes.answer, *call.takes.events)]
-    schemas, components = msgspec.json.schema_components(
-        [*kinds, ErrorResponse], ref_template=_REF + "{name}"
-    )
+    kinds = [kind for call in every for kind in (*call.takes.body, *call.takes.answer, *call.takes.events)]
+    schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=_REF + "{name}")
     by_kind = {str(kind): _renamed(schema) for kind, schema in zip(kinds, schemas, strict=False)}
     paths: dict[str, Document] = {}
-    for call in told:
+    for call in every:
         operation = _operation(call, by_kind) | (_secured(call) if secured else {})
         paths.setdefault(call.path, {})[call.method.lower()] = operation
     parts: Document = {"schemas": bounded(_renamed(components), settings.terms.limits)}
@@ -87,7 +86,7 @@ def document(settings: ServerSettings) -> Document:
     return {"openapi": OPENAPI, "info": info, "paths": paths, "components": parts}
 
 
-def _operation(call: Call, by_kind: dict[str, Document]) -> Document:
+def _operation(call: Route, by_kind: dict[str, Document]) -> Document:
     described: Document = {
         "summary": call.summary,
         "tags": [call.tag],
@@ -101,11 +100,11 @@ def _operation(call: Call, by_kind: dict[str, Document]) -> Document:
     return described
 
 
-def _secured(call: Call) -> Document:
+def _secured(call: Route) -> Document:
     return {} if call.method is GET else {"security": [{"key": []}]}
 
 
-def _parameters(call: Call) -> Iterator[Document]:
+def _parameters(call: Route) -> Iterator[Document]:
     text = {"type": "string"}
     for name in re.findall(r"\{(\w+)\}", call.path):
         yield {"name": name, "in": "path", "required": True, "schema": text}
@@ -115,7 +114,7 @@ def _parameters(call: Call) -> Iterator[Document]:
         yield {"name": PRIORITY_HEADER, "in": "header", "schema": priority, "description": _PRIORITY}
 
 
-def _responses(call: Call, by_kind: dict[str, Document]) -> Document:
+def _responses(call: Route, by_kind: dict[str, Document]) -> Document:
     takes, content = call.takes, Document()
     if takes.answer:
         content[takes.media] = {"schema": _one_of(takes.answer, by_kind)}
@@ -125,9 +124,9 @@ def _responses(call: Call, by_kind: dict[str, Document]) -> Document:
     found: Document = {"200": answer | ({"content": content} if content else {})}
     if call.method is not GET:
         found["401"] = {"description": "The key is missing or wrong"}
-    said = {JSON: {"schema": {"$ref": f"{_REF}ErrorResponse"}}}
-    for status in call.refusals:
-        found[str(status)] = {"description": _REFUSALS[status], "content": said}
+    error_content = {JSON: {"schema": {"$ref": f"{_REF}ErrorResponse"}}}
+    for status in call.errors:
+        found[str(status)] = {"description": _ERRORS[status], "content": error_content}
     return found
 
 
@@ -144,7 +143,7 @@ def _one_of(kinds: tuple[Any, ...], by_kind: dict[str, Document]) -> Document:
 
 
 def _renamed(document: Document) -> Document:
-    """With TGI's names for the types of requests."""
+    """With TGI's names of types."""
     text = msgspec.json.encode(document).decode()
     for ours, theirs in _NAMES.items():
         text = text.replace(f'"{ours}"', f'"{theirs}"').replace(f'"{_REF}{ours}"', f'"{_REF}{theirs}"')

@@ -39,22 +39,22 @@ def page(document: Node) -> str:
 
 
 def _operations(paths: dict[str, dict[str, Node]]) -> Iterator[str]:
-    every = [(path, method, told) for path, methods in paths.items() for method, told in methods.items()]
-    for tag in dict.fromkeys(told["tags"][0] for _, _, told in every):
+    every = [(path, method, spec) for path, methods in paths.items() for method, spec in methods.items()]
+    for tag in dict.fromkeys(spec["tags"][0] for _, _, spec in every):
         yield f"<h2>{escape(tag)}</h2>"
-        for path, method, told in every:
-            if told["tags"][0] == tag:
-                yield from _operation(path, method, told)
+        for path, method, spec in every:
+            if spec["tags"][0] == tag:
+                yield from _operation(path, method, spec)
 
 
-def _operation(path: str, method: str, told: Node) -> Iterator[str]:
-    yield f"<h3><code>{method.upper()} {escape(path)}</code></h3>\n<p>{escape(told['summary'])}.</p>\n<table>"
-    for parameter in told.get("parameters", []):
+def _operation(path: str, method: str, spec: Node) -> Iterator[str]:
+    yield f"<h3><code>{method.upper()} {escape(path)}</code></h3>\n<p>{escape(spec['summary'])}.</p>\n<table>"
+    for parameter in spec.get("parameters", []):
         name = f"{parameter['in']} {parameter['name']}"
         yield _row(name, _kind(parameter["schema"]), parameter.get("description", ""))
-    for kind, media in _contents(told.get("requestBody", {})):
+    for kind, media in _contents(spec.get("requestBody", {})):
         yield _row("body", kind, media)
-    for status, response in told["responses"].items():
+    for status, response in spec["responses"].items():
         answers = list(_contents(response)) or [("empty", "")]
         for kind, media in answers:
             yield _row(status, kind, f"{response['description']}. {media}")
@@ -71,9 +71,9 @@ def _schemas(schemas: dict[str, Node]) -> Iterator[str]:
     for name, schema in schemas.items():
         yield f'<h3 id="{escape(name)}"><code>{escape(name)}</code></h3>'
         yield f"<p>{escape(schema.get('description', ''))}</p>\n<table>"
-        for field, told in schema.get("properties", {}).items():
+        for field, spec in schema.get("properties", {}).items():
             needed = "required" if field in schema.get("required", []) else ""
-            yield _row(field, _kind(told), needed or _default(told))
+            yield _row(field, _kind(spec), needed or _default(spec))
         yield "</table>"
 
 
@@ -107,5 +107,5 @@ def _kind(schema: Node) -> str:
 
 
 def _bounds(schema: Node) -> str:
-    said = [f"{sign} {schema[key]}" for key, sign in _SIGNS.items() if key in schema]
-    return f" ({', '.join(said)})" if said else ""
+    bounds = [f"{sign} {schema[key]}" for key, sign in _SIGNS.items() if key in schema]
+    return f" ({', '.join(bounds)})" if bounds else ""

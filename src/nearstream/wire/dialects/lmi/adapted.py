@@ -1,4 +1,4 @@
-"""A call whose adapter is named beside its body: in the query, or in SageMaker's header."""
+"""A call whose adapter is named outside its body: in the query, or in SageMaker's header."""
 
 from __future__ import annotations
 

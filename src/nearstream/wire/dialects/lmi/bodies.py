@@ -96,47 +96,47 @@ _LACKING: dict[str, tuple[object, ...]] = {
 }
 
 
-def check(asked: LmiParameters) -> None:
+def check(parameters: LmiParameters) -> None:
     """Raises Invalid with the first rule that is broken, Unsupported for what could only be ignored."""
-    for broken, message in _rules(asked):
+    for broken, message in _rules(parameters):
         if broken:
             raise Invalid(message)
     for option, nothing in _LACKING.items():
-        value = getattr(asked, option)
+        value = getattr(parameters, option)
         if value is not None and value is not False and value not in nothing:
             raise Unsupported(option, "nearstream")
 
 
-def sampling(asked: LmiParameters, terms: LmiTerms, adapter: str | None) -> Sampling:
+def sampling(parameters: LmiParameters, terms: LmiTerms, adapter: str | None) -> Sampling:
     """Call `check` first. What asks for nothing (top_k 0, top_p 1) is not handed on."""
-    greedy = not _samples(asked, by_request_only=terms.release.samples_when_asked)
+    greedy = not _samples(parameters, by_request_only=terms.release.samples_when_asked)
     return Sampling(
         do_sample=not greedy,
-        temperature=None if greedy else asked.temperature,
-        top_k=None if greedy or asked.top_k in OFF_TOP_K else asked.top_k,
-        top_p=None if greedy or asked.top_p == 1 else asked.top_p,
-        typical_p=None if greedy or asked.typical_p == 1 else asked.typical_p,
-        repetition_penalty=asked.repetition_penalty,
-        frequency_penalty=asked.frequency_penalty,
-        presence_penalty=asked.presence_penalty,
-        seed=asked.seed,
-        top_n_tokens=_alternatives(asked, terms),
-        prefill_logprobs=bool(asked.decoder_input_details),
+        temperature=None if greedy else parameters.temperature,
+        top_k=None if greedy or parameters.top_k in OFF_TOP_K else parameters.top_k,
+        top_p=None if greedy or parameters.top_p == 1 else parameters.top_p,
+        typical_p=None if greedy or parameters.typical_p == 1 else parameters.typical_p,
+        repetition_penalty=parameters.repetition_penalty,
+        frequency_penalty=parameters.frequency_penalty,
+        presence_penalty=parameters.presence_penalty,
+        seed=parameters.seed,
+        top_n_tokens=_alternatives(parameters, terms),
+        prefill_logprobs=bool(parameters.decoder_input_details),
         adapter=adapter,
-        ignore_eos=bool(asked.ignore_eos_token),
-        grammar=_guided(asked),
+        ignore_eos=bool(parameters.ignore_eos_token),
+        grammar=_guided(parameters),
     )
 
 
-def _guided(asked: LmiParameters) -> Grammar | None:
+def _guided(parameters: LmiParameters) -> Grammar | None:
     """What vLLM's guided decoding holds an answer to. Raises Invalid."""
     given: list[dict[str, Any]] = []
-    if asked.guided_json is not None:
-        given.append({"type": "json", "value": asked.guided_json})
-    if asked.guided_regex is not None:
-        given.append({"type": "regex", "value": asked.guided_regex})
-    if asked.guided_choice is not None:
-        given.append({"type": "regex", "value": "|".join(map(_literal, asked.guided_choice))})
+    if parameters.guided_json is not None:
+        given.append({"type": "json", "value": parameters.guided_json})
+    if parameters.guided_regex is not None:
+        given.append({"type": "regex", "value": parameters.guided_regex})
+    if parameters.guided_choice is not None:
+        given.append({"type": "regex", "value": "|".join(map(_literal, parameters.guided_choice))})
     if len(given) > 1:
         raise Invalid("only one of `guided_json`, `guided_regex`, `guided_choice` may be set")
     return grammar(given[0]) if given else None
@@ -147,9 +147,9 @@ def _literal(text: str) -> str:
     return "".join(f"\\{character}" if character in _META else character for character in text)
 
 
-def stops(asked: LmiParameters) -> tuple[str, ...]:
+def stops(parameters: LmiParameters) -> tuple[str, ...]:
     """`stop` and `stop_sequences` are two names of one thing; empty ones end nothing."""
-    given = (*_listed(asked.stop), *_listed(asked.stop_sequences))
+    given = (*_listed(parameters.stop), *_listed(parameters.stop_sequences))
     return tuple(dict.fromkeys(text for text in given if text))
 
 
@@ -168,22 +168,22 @@ def adapters(body: LmiBody, terms: LmiTerms, *, count: int) -> Sequence[str | No
     return tuple(name or None for name in named)
 
 
-def _samples(asked: LmiParameters, *, by_request_only: bool) -> bool:
-    if asked.temperature == 0:
+def _samples(parameters: LmiParameters, *, by_request_only: bool) -> bool:
+    if parameters.temperature == 0:
         return False
-    if by_request_only or asked.do_sample is not None:
-        return bool(asked.do_sample)
+    if by_request_only or parameters.do_sample is not None:
+        return bool(parameters.do_sample)
     warps = (
-        asked.top_k not in {None, *OFF_TOP_K},
-        asked.top_p not in {None, 1},
-        asked.typical_p not in {None, 1},
+        parameters.top_k not in {None, *OFF_TOP_K},
+        parameters.top_p not in {None, 1},
+        parameters.typical_p not in {None, 1},
     )
-    return asked.temperature is not None or any(warps)
+    return parameters.temperature is not None or any(warps)
 
 
-def _alternatives(asked: LmiParameters, terms: LmiTerms) -> int:
+def _alternatives(parameters: LmiParameters, terms: LmiTerms) -> int:
     """Since 0.35 this is the number of answers, of which one is no wish."""
-    wanted = asked.top_n_tokens or 0
+    wanted = parameters.top_n_tokens or 0
     return 0 if terms.release.by_body and wanted == 1 else wanted
 
 
@@ -191,18 +191,18 @@ def _listed(given: str | list[str] | None) -> list[str]:
     return [given] if isinstance(given, str) else given or []
 
 
-def _rules(asked: LmiParameters) -> Iterator[tuple[bool, str]]:
-    yield (asked.temperature or 0) < 0, "`temperature` must not be negative"
-    yield _not_positive(asked.repetition_penalty), "`repetition_penalty` must be strictly positive"
+def _rules(parameters: LmiParameters) -> Iterator[tuple[bool, str]]:
+    yield (parameters.temperature or 0) < 0, "`temperature` must not be negative"
+    yield _not_positive(parameters.repetition_penalty), "`repetition_penalty` must be strictly positive"
     for name in ("frequency_penalty", "presence_penalty"):
-        yield abs(getattr(asked, name) or 0) > PENALTY_BOUND, f"`{name}` must be >= -2.0 and <= 2.0"
-    yield (asked.top_k or 0) < -1, "`top_k` must be positive, or 0 or -1 for all tokens"
-    yield not _share(asked.top_p), "`top_p` must be > 0.0 and <= 1.0"
-    yield not _share(asked.typical_p), "`typical_p` must be > 0.0 and <= 1.0"
-    yield asked.max_new_tokens == 0, "`max_new_tokens` must be strictly positive"
-    yield asked.truncate == 0, "`truncate` must be strictly positive"
-    yield (asked.seed or 0) >= 2**64, "`seed` must fit in 64 bits"
-    unknown = asked.output_formatter not in {None, *FORMATTERS}
+        yield abs(getattr(parameters, name) or 0) > PENALTY_BOUND, f"`{name}` must be >= -2.0 and <= 2.0"
+    yield (parameters.top_k or 0) < -1, "`top_k` must be positive, or 0 or -1 for all tokens"
+    yield not _share(parameters.top_p), "`top_p` must be > 0.0 and <= 1.0"
+    yield not _share(parameters.typical_p), "`typical_p` must be > 0.0 and <= 1.0"
+    yield parameters.max_new_tokens == 0, "`max_new_tokens` must be strictly positive"
+    yield parameters.truncate == 0, "`truncate` must be strictly positive"
+    yield (parameters.seed or 0) >= 2**64, "`seed` must fit in 64 bits"
+    unknown = parameters.output_formatter not in {None, *FORMATTERS}
     yield unknown, f"`output_formatter` must be one of {', '.join(FORMATTERS)}"
 
 

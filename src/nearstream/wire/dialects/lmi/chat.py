@@ -110,14 +110,14 @@ def chat_encoder(kind: Kind, form: Form, identity: Identity, release: LmiRelease
 class LinesEncoder:
     """The events of another encoder as JSON lines."""
 
-    def __init__(self, told: Encoder) -> None:
-        self._told = told
+    def __init__(self, events: Encoder) -> None:
+        self._events = events
 
     def feed(self, delta: Delta) -> tuple[bytes, ...]:
-        return tuple(_lines(self._told.feed(delta)))
+        return tuple(_lines(self._events.feed(delta)))
 
     def fail(self, error: NearstreamError) -> tuple[bytes, ...]:
-        return tuple(_lines(self._told.fail(error)))
+        return tuple(_lines(self._events.fail(error)))
 
 
 class ChatPieceEncoder:
@@ -144,8 +144,8 @@ class ChatPieceEncoder:
         return tuple(chunks)
 
     def fail(self, error: NearstreamError) -> tuple[bytes, ...]:
-        told = encode(str(error))
-        failed = b', "error": {"message": %b, "code": %d}' % (told, FAILED)
+        message = encode(str(error))
+        failed = b', "error": {"message": %b, "code": %d}' % (message, FAILED)
         return (self._chunk(0, NO_TOKEN, b'"error"', failed), *self._end(usage=False))
 
     def _end(self, *, usage: bool) -> Iterator[bytes]:
@@ -206,8 +206,8 @@ def _logprob(token: Token) -> bytes:
     """The chosen token is its own one alternative, as in DJL Serving."""
     text = spoken(token)
     octets = json.dumps(list(text.encode()) if text else None).encode()
-    told = b'"token": %b, "logprob": %b, "bytes": %b' % (encode(text), number(token.logprob), octets)
-    return b'{%b, "top_logprobs": [{%b}]}' % (told, told)
+    fields = b'"token": %b, "logprob": %b, "bytes": %b' % (encode(text), number(token.logprob), octets)
+    return b'{%b, "top_logprobs": [{%b}]}' % (fields, fields)
 
 
 def _lines(payload: Payload) -> Iterator[bytes]:

@@ -40,22 +40,26 @@ class LineEncoder:
 
     def fail(self, error: NearstreamError) -> bytes:
         shape = self._shape
-        said = failure(error, shape.release) if shape.later else self._broken(error)
-        return b"%b%b%b" % (self._head, said, self._tail)
+        line = failure(error, shape.release) if shape.later else self._broken(error)
+        return b"%b%b%b" % (self._head, line, self._tail)
 
     def _line(self, token: Token, index: int, finish: Finish | None = None) -> bytes:
         self._texts[index].append(spoken(token))
-        said = written(token, self._shape)
+        line = written(token, self._shape)
         if self._shape.later:
-            said = self._later(said, index, finish)
+            line = self._later(line, index, finish)
         elif finish is None:
-            said = b'{"token": %b}' % said
+            line = b'{"token": %b}' % line
         else:
             details = b""
             if self._shape.details:
                 details = b', "details": %b' % stream_details(finish, self._shape, index)
-            said = b'{"token": %b, "generated_text": %b%b}' % (said, self._text(index), details)
-        return b"%b%b%b" % (self._head, said, self._tail)
+            line = b'{"token": %b, "generated_text": %b%b}' % (
+                line,
+                self._text(index),
+                details,
+            )
+        return b"%b%b%b" % (self._head, line, self._tail)
 
     def _later(self, token: bytes, index: int, finish: Finish | None) -> bytes:
         text = details = b"null"
@@ -70,7 +74,7 @@ class LineEncoder:
         )
 
     def _broken(self, error: NearstreamError) -> bytes:
-        """A last token that is none, with the error's words."""
+        """A last token with the id -1 and the error's message."""
         token: dict[str, object] = {"id": -1, "text": ""}
         if self._shape.tgi:
             token |= {"logprob": -1, "special": True}

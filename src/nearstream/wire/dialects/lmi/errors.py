@@ -1,4 +1,4 @@
-"""How an LMI container says no: its server's errors under DJL Serving's names, and those of its Python side.
+"""The error responses of an LMI container: its server's, under DJL Serving's names, and its Python side's.
 
 The server prints its JSON over several lines. The Python side answers 424 with what went wrong in words.
 """
@@ -45,7 +45,7 @@ _INTERNAL = "InternalServerException"
 
 @dataclass(frozen=True, slots=True)
 class LmiErrors:
-    """How a server of this release says no, of the model it calls `model`."""
+    """The error responses of a server of this release; `model` is the name that they quote."""
 
     release: LmiRelease = field(default_factory=LmiRelease)
     model: str = "model"
@@ -57,24 +57,24 @@ class LmiErrors:
         for kind, status, exception, message in _TABLE:
             if isinstance(error, kind):
                 text = message.format(error, model=self.model)
-                return _said(status, exception, text)
-        return _said(500, _INTERNAL, str(error))
+                return _response(status, exception, text)
+        return _response(500, _INTERNAL, str(error))
 
     def plain(self, status: int, reason: str) -> ErrorResponse:
         """A failure that is HTTP's alone: no such path, a method that is not for it, a body too large."""
-        return _said(status, _EXCEPTIONS.get(status, _INTERNAL), reason)
+        return _response(status, _EXCEPTIONS.get(status, _INTERNAL), reason)
 
 
 def failure(error: NearstreamError, release: LmiRelease) -> bytes:
     """What the Python side says of a failure, with no line break."""
-    message, code = _told(error, release), int(FAILED)
+    message, code = _message(error, release), int(FAILED)
     if release.generation == 1:
         return json.dumps({"code": code, "error": message}, ensure_ascii=False).encode()
     document = {"error": message, "code": code}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _told(error: NearstreamError, release: LmiRelease) -> str:
+def _message(error: NearstreamError, release: LmiRelease) -> str:
     if isinstance(error, Malformed) and release.by_body:
         return f"Input parsing failed: {error}"
     if isinstance(error, Malformed) and release.stream_key:
@@ -82,6 +82,6 @@ def _told(error: NearstreamError, release: LmiRelease) -> str:
     return str(error) or type(error).__name__
 
 
-def _said(status: int, exception: str, message: str) -> ErrorResponse:
+def _response(status: int, exception: str, message: str) -> ErrorResponse:
     document = {"code": status, "type": exception, "message": message}
     return ErrorResponse(status, json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")

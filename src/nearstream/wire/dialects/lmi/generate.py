@@ -14,7 +14,7 @@ from nearstream.core.generation import GenerationRequest, TextPrompt
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects.completions.fragments import Form
 from nearstream.wire.dialects.json_bodies import decode
-from nearstream.wire.dialects.lmi import bodies as lmi_bodies
+from nearstream.wire.dialects.lmi import bodies
 from nearstream.wire.dialects.lmi.bodies import DEFAULT_MAX_NEW_TOKENS, LmiBody, LmiParameters
 from nearstream.wire.dialects.lmi.chat import JSON_LINES, chat_encoder, read_chat, read_completion
 from nearstream.wire.dialects.lmi.encoders import LineEncoder, whole_encoder
@@ -39,7 +39,7 @@ _NAMES = {"prefill_logprobs": "decoder_input_details", "adapter": "adapters"}
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one kind of body from another; whoever reads that kind looks into it."""
+    """The keys that tell one kind of body from another; their values are read with that kind."""
 
     prompt: msgspec.Raw = ABSENT
     inputs: msgspec.Raw = ABSENT
@@ -71,23 +71,23 @@ class ParsedLmiGenerate:
     terms: LmiTerms
 
     def call(self) -> LmiCall:
-        asked, inputs = self.body.parameters or LmiParameters(), self._inputs()
-        lmi_bodies.check(asked)
-        kind = self._kind(asked, several=len(inputs) > 1)
-        named = lmi_bodies.adapters(self.body, self.terms, count=len(inputs))
+        parameters, inputs = self.body.parameters or LmiParameters(), self._inputs()
+        bodies.check(parameters)
+        kind = self._kind(parameters, several=len(inputs) > 1)
+        named = bodies.adapters(self.body, self.terms, count=len(inputs))
         requests = tuple(
             GenerationRequest(
                 prompt=TextPrompt(text),
-                sampling=lmi_bodies.sampling(asked, self.terms, adapter),
+                sampling=bodies.sampling(parameters, self.terms, adapter),
                 max_new_tokens=DEFAULT_MAX_NEW_TOKENS
-                if asked.max_new_tokens is None
-                else asked.max_new_tokens,
-                stop=lmi_bodies.stops(asked),
-                truncate=asked.truncate,
+                if parameters.max_new_tokens is None
+                else parameters.max_new_tokens,
+                stop=bodies.stops(parameters),
+                truncate=parameters.truncate,
             )
             for text, adapter in zip(inputs, named, strict=True)
         )
-        return LmiCall(requests, kind, self._shape(asked, inputs), self.terms)
+        return LmiCall(requests, kind, self._shape(parameters, inputs), self.terms)
 
     def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
@@ -103,8 +103,8 @@ class ParsedLmiGenerate:
             raise BatchTooLarge(f"`inputs` may have up to {most} texts. Given: {len(inputs)}")
         return inputs
 
-    def _kind(self, asked: LmiParameters, *, several: bool) -> Kind:
-        kind = chosen(self.terms, asked.output_formatter, streams=bool(self.body.stream))
+    def _kind(self, parameters: LmiParameters, *, several: bool) -> Kind:
+        kind = chosen(self.terms, parameters.output_formatter, streams=bool(self.body.stream))
         if several and kind in {"pieces", "whole"}:
             return "array"
         indexed = self.terms.release.generation == 3  # noqa: PLR2004 - a name, not a number
@@ -112,14 +112,14 @@ class ParsedLmiGenerate:
             raise Invalid("several `inputs` cannot be streamed: send one a call, or ask for no stream")
         return kind
 
-    def _shape(self, asked: LmiParameters, inputs: tuple[str, ...]) -> Shape:
+    def _shape(self, parameters: LmiParameters, inputs: tuple[str, ...]) -> Shape:
         release, form = self.terms.release, self.terms.form
         tgi = form.tgi_compat and release.generation > 1
         return Shape(
             release=release,
             inputs=inputs,
-            details=tgi if asked.details is None else asked.details,
-            full_text=bool(asked.return_full_text),
+            details=tgi if parameters.details is None else parameters.details,
+            full_text=bool(parameters.return_full_text),
             tgi=tgi,
         )
 

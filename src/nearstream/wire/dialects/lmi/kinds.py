@@ -25,10 +25,10 @@ _FORMATTERS: dict[str | None, Kind] = {
 _FIRST: dict[str | None, Kind] = {"jsonlines": "outputs", "sse": "events"}
 
 
-def chosen(terms: LmiTerms, asked: str | None, *, streams: bool) -> Kind:
-    """`asked` is the formatter that the body names, which comes before the operator's."""
+def chosen(terms: LmiTerms, requested: str | None, *, streams: bool) -> Kind:
+    """`requested` is the formatter that the body names, which comes before the operator's."""
     release, form = terms.release, terms.form
-    formatter, streams = asked or form.formatter, streams and release.stream_key
+    formatter, streams = requested or form.formatter, streams and release.stream_key
     if release.generation == 3:  # noqa: PLR2004 - a name, not a number
         return _streamed(form, formatter) if streams else "whole"
     settled = (_FIRST if release.generation == 1 else _FORMATTERS).get(formatter)

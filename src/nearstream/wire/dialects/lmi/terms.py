@@ -1,4 +1,4 @@
-"""What an LMI container grants its callers: the release it stands in for, and how it is to answer."""
+"""What an LMI server tells its dialect: the release it serves as, and the formats of its answers."""
 
 from __future__ import annotations
 

@@ -52,24 +52,24 @@ class ParsedGenerate:
         return self.route is Route.STREAM or (self.route.compat and self.body.stream)
 
     def call(self) -> TgiCall:
-        asked, limits = self._parameters(), self.terms.limits
+        parameters, limits = self._parameters(), self.terms.limits
         if self.stream:
-            rules.check_streaming(asked)
+            rules.check_streaming(parameters)
         else:
-            rules.check_best_of(asked, limits)
-        rules.check(asked, limits, inputs=self.body.inputs)
+            rules.check_best_of(parameters, limits)
+        rules.check(parameters, limits, inputs=self.body.inputs)
         default = self.terms.release.default_max_new_tokens
         request = GenerationRequest(
             prompt=TextPrompt(self.body.inputs),
-            sampling=rules.sampling(asked, self.terms),
-            max_new_tokens=default if asked.max_new_tokens is None else asked.max_new_tokens,
-            stop=tuple(asked.stop),
-            truncate=asked.truncate,
+            sampling=rules.sampling(parameters, self.terms),
+            max_new_tokens=default if parameters.max_new_tokens is None else parameters.max_new_tokens,
+            stop=tuple(parameters.stop),
+            truncate=parameters.truncate,
         )
-        requests = (request,) * (asked.best_of or 1)
+        requests = (request,) * (parameters.best_of or 1)
         keeps_alive = self.route in {Route.COMPAT, Route.STREAM}
         keepalive = sse.COMMENT if self.stream and keeps_alive else b""
-        return TgiCall(requests, asked, self.terms, self.stream, self._shape(asked), keepalive)
+        return TgiCall(requests, parameters, self.terms, self.stream, self._shape(parameters), keepalive)
 
     def error(self, error: NearstreamError) -> ErrorResponse:
         named = renamed(error, _NAMES)
@@ -83,13 +83,13 @@ class ParsedGenerate:
             return self.body.parameters
         return Parameters(do_sample=self.terms.release.samples_without_parameters)
 
-    def _shape(self, asked: Parameters) -> Shape:
-        full = asked.return_full_text
+    def _shape(self, parameters: Parameters) -> Shape:
+        full = parameters.return_full_text
         return Shape(
             release=self.terms.release,
-            details=asked.details or asked.decoder_input_details,
+            details=parameters.details or parameters.decoder_input_details,
             as_array=self.route.compat,
-            top_tokens=rules.chosen_is_top(asked),
+            top_tokens=rules.chosen_is_top(parameters),
             begins_with=self.body.inputs if (self.route.compat if full is None else full) else "",
         )
 
@@ -99,7 +99,7 @@ class TgiCall:
     """One generate call that keeps the rules."""
 
     requests: tuple[GenerationRequest, ...]
-    asked: Parameters
+    parameters: Parameters
     terms: Terms
     stream: bool
     shape: Shape
@@ -110,7 +110,7 @@ class TgiCall:
         return sse.CONTENT_TYPE if self.stream else "application/json"
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
-        return rules.settle(request, self.asked, self.terms, prompt_tokens=prompt_tokens)
+        return rules.settle(request, self.parameters, self.terms, prompt_tokens=prompt_tokens)
 
     def encoder(self, identity: Identity) -> Encoder:
         return EventEncoder(self.shape) if self.stream else whole_encoder(self.shape, len(self.requests))

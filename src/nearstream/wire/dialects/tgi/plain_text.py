@@ -20,13 +20,13 @@ _TOO_LARGE = "length limit exceeded"
 
 
 class PlainTextErrors:
-    """How a server says no that keeps to TGI's own form."""
+    """The error responses of a server that keeps to TGI's own form."""
 
     def error(self, error: NearstreamError) -> ErrorResponse:
-        said = errors.TgiErrors().error(error)
+        response = errors.TgiErrors().error(error)
         if not isinstance(error, Malformed):
-            return said
-        return ErrorResponse(said.status, errors.error_message(error).encode(), TEXT)
+            return response
+        return ErrorResponse(response.status, errors.error_message(error).encode(), TEXT)
 
     def plain(self, status: int, reason: str) -> ErrorResponse:
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -14,8 +14,8 @@ from nearstream.wire.dialects.shape import Shape
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
 
 
-class ErrorResponse(Shape, frozen=True):
-    """A refusal, and an event that ends a stream of /, /generate_stream and /invocations."""
+class ErrorBody(Shape, frozen=True):
+    """The body of an error response, and an event that ends a stream of /, /generate_stream, /invocations."""
 
     error: str
     error_type: str
