@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.ports import Clock, Engine
 from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState, UnixSocket
-from nearstream.models.builtin import builtin_path
-from nearstream.replica.settings import ServerSettings
-from nearstream.replica.tgi.server import serve
-from nearstream.wire.dialects.hf.terms import LATEST, Terms, tgi_release
-
-GRACE_S: Final = 1.0
-"""How long a stop waits for answers that are under way."""
+from nearstream.testing.replicas import GRACE_S, serve_lmi, serve_tgi
 
 
 @dataclass(slots=True)
@@ -31,7 +25,7 @@ class _Running:
 
 
 class InProcessDeployer:
-    """A Deployer. Every replica is TGI's model server of the release that its spec names, around `engine`.
+    """A Deployer. Every replica is the model server of its spec's image and release, around `engine`.
 
     `notify` is called whenever a replica changes its state. Leaving the context ends all replicas.
     """
@@ -101,26 +95,16 @@ class InProcessDeployer:
         return [running.replica for running in self._running.values()]
 
     async def _serve(self, replica_id: str, spec: ReplicaSpec, socket: Path, stop: asyncio.Event) -> None:
-        settings = ServerSettings(
-            model_id=spec.requested_model,
-            model_directory=builtin_path(),
-            terms=Terms(tgi_release(spec.version or LATEST)),
-            socket=socket,
-            grace_s=GRACE_S,
-        )
+        def ready() -> None:
+            self._become(replica_id, ReplicaState.READY)
+
         try:
-            await serve(
-                settings,
-                self._opened,
-                stop=stop,
-                on_ready=lambda: self._become(replica_id, ReplicaState.READY),
-            )
+            if spec.persona == "lmi":
+                await serve_lmi(spec, socket, self._engine, clock=self._clock, stop=stop, on_ready=ready)
+            else:
+                await serve_tgi(spec, socket, self._engine, stop=stop, on_ready=ready)
         except NearstreamError as error:
             self._become(replica_id, ReplicaState.DEAD, str(error))
-
-    @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[Engine]:
-        yield self._engine()
 
     def _become(self, replica_id: str, state: ReplicaState, reason: str | None = None) -> None:
         running = self._running[replica_id]

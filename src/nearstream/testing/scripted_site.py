@@ -31,8 +31,9 @@ from nearstream.home.paths import Home
 from nearstream.models.builtin import builtin_path
 from nearstream.telemetry import logs
 from nearstream.testing.answers import Failure, Script, ScriptedAnswer
-from nearstream.testing.deployer import GRACE_S, InProcessDeployer
+from nearstream.testing.deployer import InProcessDeployer
 from nearstream.testing.engine import AnswerEngine
+from nearstream.testing.replicas import GRACE_S
 from nearstream.testing.throttle import Throttle
 from nearstream.text.tokenizer import load_tokenizer
 
@@ -40,10 +41,9 @@ ENDPOINT: Final = "scripted"
 _IDENTITY: Final = Identity(
     "123456789012", "us-east-1", "AKIANEARSTREAMTESTS2", "a-key-for-tests-and-nothing-else"
 )
-_IMAGE: Final = (
-    "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:"
-    "2.7.0-tgi{version}-gpu-py311-cu124-ubuntu22.04"
-)
+_REGISTRY: Final = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
+_TGI: Final = _REGISTRY + "/huggingface-pytorch-tgi-inference:2.7.0-tgi{}-gpu-py311-cu124-ubuntu22.04"
+_LMI: Final = _REGISTRY + "/djl-inference:{}-lmi-cu128"
 _TRIES: Final = 5
 _POLL_S: Final = 0.005
 
@@ -142,9 +142,15 @@ class ScriptedSite:
         """Refuse the next `calls` invocations with a ThrottlingException; 0 ends it."""
         self._throttle.next(calls)
 
-    def create_endpoint(self, name: str, *, replicas: int = 1, tgi: str = "3.3.6") -> None:
-        """Another endpoint, in service when this returns, of so many replicas and this release of TGI."""
-        self._thread.run(self._create_endpoint(name, replicas, _IMAGE.format(version=tgi)))
+    def create_endpoint(
+        self, name: str, *, replicas: int = 1, tgi: str = "3.3.6", lmi: str | None = None
+    ) -> None:
+        """Another endpoint, in service when this returns, of so many replicas.
+
+        Behind it is this release of TGI, or with `lmi` ("0.25.0", "0.36.0") of the LMI container.
+        """
+        image = _TGI.format(tgi) if lmi is None else _LMI.format(lmi)
+        self._thread.run(self._create_endpoint(name, replicas, image))
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[str]:

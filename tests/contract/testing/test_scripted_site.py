@@ -133,6 +133,20 @@ def test_code_that_deploys_for_itself_runs(sagemaker_environment: ScriptedSite) 
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="mine", WaiterConfig=waiting)
 
 
+@pytest.mark.parametrize("release", ["0.23.0", "0.25.0", "0.27.0", "0.36.0"])
+def test_an_lmi_container_streams_in_the_form_of_its_release(
+    sagemaker_site: ScriptedSite, release: str
+) -> None:
+    sagemaker_site.create_endpoint("lmi", lmi=release)
+    sagemaker_site.answer("one two three")
+    with nearstream.Client(sagemaker_site.target("lmi")) as client:
+        assert client.stream("Hi").read() == "one two three"
+        sagemaker_site.answer("one two three", fail_after=2)
+        with pytest.raises(nearstream.StreamFailed, match="ModelStreamError") as caught:
+            client.stream("Hi").read()
+    assert caught.value.text == "one two"
+
+
 def test_closing_a_stream_ends_the_call(sagemaker_site: ScriptedSite) -> None:
     sagemaker_site.answer("one two three four five", between_tokens_s=30)
     with nearstream.Client(sagemaker_site.target()) as client, client.stream("Hi") as answer:
