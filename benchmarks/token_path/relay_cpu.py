@@ -123,7 +123,8 @@ async def serve_relay(path: str, port: int) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             body = await request.read()
             call = invocation.parse(request.method, request.raw_path, request.headers)
-            return await relay.stream(call, body, {}, request)
+            with relay.metrics.call("e") as timer:
+                return await relay.stream(call, body, {}, request, timer)
 
         async with listening(handle, host="127.0.0.1", port=port):
             await asyncio.Event().wait()

@@ -48,6 +48,9 @@ def up(
     s3_url: Annotated[
         str | None, Parameter(help="Another S3 that holds the objects (default: the site's own).")
     ] = None,
+    management_port: Annotated[
+        int | None, Parameter(help="Port for metrics and health, on 127.0.0.1 (default: none).")
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -60,6 +63,7 @@ def up(
             "model": model,
             "aliases": alias,
             "s3_url": s3_url,
+            "management_port": management_port,
             "config": config,
         }
     )

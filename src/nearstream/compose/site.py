@@ -7,7 +7,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -30,6 +30,8 @@ from nearstream.frontdoor.api import Api, served
 from nearstream.frontdoor.door import FrontDoor
 from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import Handler, listening
+from nearstream.frontdoor.management import management
+from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.frontdoor.objects import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream.client import Upstreams
@@ -102,7 +104,8 @@ async def serving(
     access = Access(Verifier(parts.keys, region=account.region, services=SERVICES), clock)
     view = SiteView(pool, account, settings.url, version("nearstream"), objects_at)
     invoker = Runtime(account)
-    relay = Relay(pool, parts.upstreams, invoker)
+    metrics = FrontDoorMetrics()
+    relay = Relay(pool, parts.upstreams, invoker, metrics)
     invocations = Invocations(invoker, relay, view, access)
     services = await asyncio.to_thread(
         lambda: (
@@ -110,11 +113,16 @@ async def serving(
             served(runtime.SERVICE, relay=invocations.handle),
         )
     )
-    door = FrontDoor(api=Api(services, access), access=access, view=view, objects=parts.objects)
+    door = FrontDoor(
+        api=Api(services, access), access=access, view=view, metrics=metrics, objects=parts.objects
+    )
     controller = Controller(Parts(store, parts.deployer, pool, desire, clock), wake=parts.wake)
     await controller.refresh()
     handler = parts.wrapped(door.handle)
-    async with listening(handler, host=settings.host, port=settings.port, grace_s=parts.grace_s):
+    async with (
+        listening(handler, host=settings.host, port=settings.port, grace_s=parts.grace_s),
+        _managed(settings, management(metrics, door.health)),
+    ):
         try:
             async with alongside(controller.run()):
                 yield
@@ -125,6 +133,13 @@ async def serving(
 def _aliases(settings: Settings) -> tuple[tuple[str, str], ...]:
     """The configured model is never replaced, whatever the patterns of aliases match."""
     return (*settings.aliases, (settings.model, settings.model))
+
+
+def _managed(settings: Settings, handler: Handler) -> AbstractAsyncContextManager[None]:
+    """The management port, which only this machine reaches, where there is to be one."""
+    if settings.management_port is None:
+        return nullcontext()
+    return listening(handler, host="127.0.0.1", port=settings.management_port, flag="--management-port")
 
 
 @asynccontextmanager

@@ -53,6 +53,8 @@ class Settings:
     log_level: str = "info"
     s3_url: str | None = None
     """Another S3 that holds the objects; the keys to it are those that boto3 finds. None: the site's own."""
+    management_port: int | None = None
+    """Where this machine reads metrics and health without a signature. None: nowhere."""
     model_data_gib: int = 256
     """What a model's data may come to, unpacked."""
 
@@ -74,10 +76,12 @@ _KEYS = (
     "database",
     "log_level",
     "s3_url",
+    "management_port",
     "model_data_gib",
 )
 _WANTED = {
     "port": "a number from 1 to 65535",
+    "management_port": "a number from 1 to 65535",
     "aliases": "a table of model ids, or lines like 'tiiuae/falcon-7b-instruct=builtin'",
     "log_level": "debug, info, warning or error",
     "s3_url": "a URL that begins with http:// or https://",
@@ -171,6 +175,7 @@ def _aliases(value: Mapping[str, str] | str | list[str] | tuple[str, ...]) -> tu
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "port": _port,
+    "management_port": _port,
     "home": lambda value: Path(value).expanduser().absolute(),
     "aliases": _aliases,
     "log_level": lambda value: _choice(str(value).lower(), ("debug", "info", "warning", "error")),

@@ -14,14 +14,15 @@ from nearstream.core.errors import Missing, NearstreamError
 from nearstream.frontdoor import api
 from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api
+from nearstream.frontdoor.management import HEALTH_PATH, METRICS_PATH, metrics_page
+from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.frontdoor.objects import Objects
 from nearstream.frontdoor.view import SiteView
 from nearstream.wire.aws import s3
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, translate
 
-HEALTH_PATH: Final = "/health"
-OWN_PATHS: Final = ("/endpoints/", HEALTH_PATH, "/nearstream/")
+OWN_PATHS: Final = ("/endpoints/", HEALTH_PATH, METRICS_PATH, "/nearstream/")
 _ERRORS: Final = {NearstreamError: "InternalFailure"}
 
 log = structlog.get_logger()
@@ -30,7 +31,16 @@ log = structlog.get_logger()
 class FrontDoor:
     """One handler for every request."""
 
-    def __init__(self, *, api: Api, access: Access, view: SiteView, objects: Objects | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        api: Api,
+        access: Access,
+        view: SiteView,
+        metrics: FrontDoorMetrics,
+        objects: Objects | None = None,
+    ) -> None:
+        self._metrics = metrics
         self._api = api
         self._access = access
         self._view = view
@@ -59,17 +69,21 @@ class FrontDoor:
         ):
             return await self._objects.handle(request, call, request_id)
         if call.path == HEALTH_PATH or call.path.startswith(f"{HEALTH_PATH}/"):
-            return self._health(call)
+            return self.health(call.method, call.path)
+        if call.path == METRICS_PATH:
+            self._access.check_bodiless(call)
+            return metrics_page(self._metrics)
         if call.path == "/nearstream/status":
             self._access.check_bodiless(call)
             return _json(self._view.status())
         return await self._api.handle(request, call, request_id)
 
-    def _health(self, call: RawRequest) -> web.Response:
-        if call.method not in {"GET", "HEAD"}:
+    def health(self, method: str, path: str) -> web.Response:
+        """The answer to a call of /health, or of a path below it."""
+        if method not in {"GET", "HEAD"}:
             return web.Response(status=405, headers={"Allow": "GET, HEAD"})
         try:
-            serves = self._view.serves(call.path.removeprefix(HEALTH_PATH).removeprefix("/") or None)
+            serves = self._view.serves(path.removeprefix(HEALTH_PATH).removeprefix("/") or None)
         except Missing as error:
             return _json({"message": str(error)}, 404)
         return _json(self._view.health(serves=serves), 200 if serves else 503)

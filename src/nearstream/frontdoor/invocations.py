@@ -23,10 +23,15 @@ class Invocations:
 
     async def handle(self, request: web.BaseRequest, call: RawRequest, request_id: str) -> web.StreamResponse:
         """Answer one call. Raises domain errors before the first byte; after it a failure is a frame."""
+        metrics = self._relay.metrics
+        arrived_at = metrics.clock()
         async with self._access.proven_body(request, call) as body:
             invoked = invocation.parse(request.method, call.path, request.headers)
-            self._runtime.check(invoked, self._view.endpoint(invoked.endpoint))
-            headers = {"x-amzn-RequestId": request_id}
-            if invoked.streaming:
-                return await self._relay.stream(invoked, body, headers, request)
-            return await self._relay.answer(invoked, body, headers)
+            endpoint = self._view.endpoint(invoked.endpoint)
+            # Only names that are there: whoever calls must not make up series.
+            with metrics.call(endpoint.name if endpoint else "", arrived_at=arrived_at) as timer:
+                self._runtime.check(invoked, endpoint)
+                headers = {"x-amzn-RequestId": request_id}
+                if invoked.streaming:
+                    return await self._relay.stream(invoked, body, headers, request, timer)
+                return await self._relay.answer(invoked, body, headers, timer)

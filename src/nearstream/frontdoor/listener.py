@@ -17,8 +17,13 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def listening(handler: Handler, *, host: str, port: int, grace_s: float = 10.0) -> AsyncIterator[None]:
-    """Serve HTTP while the block runs; then let open answers end for `grace_s`. Raises Unusable."""
+async def listening(
+    handler: Handler, *, host: str, port: int, grace_s: float = 10.0, flag: str = "--port"
+) -> AsyncIterator[None]:
+    """Serve HTTP while the block runs; then let open answers end for `grace_s`.
+
+    Raises Unusable; `flag` is the option that chooses the port.
+    """
     server = web.Server(
         handler,
         request_factory=partial(web.BaseRequest, loop=get_running_loop(), client_max_size=MAX_BODY_BYTES + 1),
@@ -34,15 +39,15 @@ async def listening(handler: Handler, *, host: str, port: int, grace_s: float = 
         try:
             await web.TCPSite(runner, host, port, backlog=1024).start()
         except OSError as error:
-            raise Unusable(_explained(error, host, port)) from error
+            raise Unusable(_explained(error, host, port, flag)) from error
         yield
     finally:
         await runner.cleanup()
 
 
-def _explained(error: OSError, host: str, port: int) -> str:
+def _explained(error: OSError, host: str, port: int, flag: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken by another program: stop it, or choose another with --port."
+        return f"Port {port} on {host} is taken by another program: stop it, or choose another with {flag}."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"Port {port} on {host} may not be used by this user: choose one above 1023 with --port."
+        return f"Port {port} on {host} may not be used by this user: choose one above 1023 with {flag}."
     return f"{host} port {port} cannot be listened on: {error.strerror or error}."

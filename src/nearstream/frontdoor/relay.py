@@ -11,9 +11,10 @@ from aiohttp import web
 
 from nearstream.core.invocations import Invocation
 from nearstream.fleet.pool import Lease, Pool
+from nearstream.frontdoor.metrics import FrontDoorMetrics, InvocationTimer
 from nearstream.frontdoor.parts import PartStream
 from nearstream.frontdoor.upstream.client import Upstreams
-from nearstream.frontdoor.upstream.connection import Connection, ReplicaGone
+from nearstream.frontdoor.upstream.connection import Connection, ReplicaGone, Sink
 from nearstream.services.runtime.invocations import Runtime, stream_broken, stream_timed_out
 from nearstream.wire.aws import invocation as wire
 
@@ -24,6 +25,8 @@ STREAM_TIMEOUT_S = 480.0
 ATTEMPTS = 3
 # How long a call waits while the endpoint's only replica is being restarted.
 READY_WAIT_S = 20.0
+# What a stream that breaks is counted as.
+BROKE = 500
 
 log = structlog.get_logger()
 
@@ -31,16 +34,24 @@ log = structlog.get_logger()
 class Relay:
     """The data plane between the front door's clients and the replicas."""
 
-    def __init__(self, pool: Pool, upstreams: Upstreams, runtime: Runtime) -> None:
+    def __init__(
+        self, pool: Pool, upstreams: Upstreams, runtime: Runtime, metrics: FrontDoorMetrics | None = None
+    ) -> None:
+        self.metrics = metrics or FrontDoorMetrics()
         self._pool = pool
         self._upstreams = upstreams
         self._runtime = runtime
 
-    async def answer(self, invocation: Invocation, body: bytes, headers: Mapping[str, str]) -> web.Response:
+    async def answer(
+        self, invocation: Invocation, body: bytes, headers: Mapping[str, str], timer: InvocationTimer
+    ) -> web.Response:
         """InvokeEndpoint: the whole answer. Raises AwsError, NotReady and Overloaded."""
+        sent = self._sent(invocation, body, timer)
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S), self._sent(invocation, body) as (lease, upstream):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S), sent as (lease, upstream):
+                timer.first_byte()
                 payload = await upstream.read()
+                timer.answered(upstream.received_bytes)
         except TimeoutError:
             raise self._runtime.timed_out(invocation) from None
         except ReplicaGone:
@@ -50,28 +61,40 @@ class Relay:
         return web.Response(body=payload, headers={**headers, **own})
 
     async def stream(
-        self, invocation: Invocation, body: bytes, headers: Mapping[str, str], request: web.BaseRequest
+        self,
+        invocation: Invocation,
+        body: bytes,
+        headers: Mapping[str, str],
+        request: web.BaseRequest,
+        timer: InvocationTimer,
     ) -> web.StreamResponse:
         """InvokeEndpointWithResponseStream: every event of the model as one part, at once.
 
         Raises as `answer` does before the first byte; after it, a failure is an exception frame.
         """
         response: PartStream | None = None
+        sent = self._sent(invocation, body, timer)
         try:
-            async with asyncio.timeout(STREAM_TIMEOUT_S), self._sent(invocation, body) as (lease, upstream):
+            async with asyncio.timeout(STREAM_TIMEOUT_S), sent as (lease, upstream):
+                timer.streams()
                 own = wire.stream_headers(invocation, lease.variant, upstream.head.headers)
                 response = PartStream(headers={**headers, **own})
                 await response.prepare(request)
-                await upstream.pump(response.send, response.drained)
+                try:
+                    await upstream.pump(_timed(response, upstream, timer), response.drained)
+                finally:
+                    timer.answered(upstream.received_bytes)
         except TimeoutError:
             if response is None:
                 raise self._runtime.timed_out(invocation) from None
+            timer.failed(BROKE)
             response.write_frame(wire.stream_failure(stream_timed_out()))
         except ReplicaGone:
             if response is None:
                 raise self._runtime.broke(invocation) from None
             self._pool.mark_broken(lease.replica.id)
             log.warning("replica broke mid-stream", replica=lease.replica.id, endpoint=invocation.endpoint)
+            timer.failed(BROKE)
             response.write_frame(wire.stream_failure(stream_broken()))
         await response.write_eof()
         return response
@@ -84,16 +107,20 @@ class Relay:
             self._pool.part(endpoint, closed)
 
     @asynccontextmanager
-    async def _sent(self, invocation: Invocation, body: bytes) -> AsyncGenerator[tuple[Lease, Connection]]:
+    async def _sent(
+        self, invocation: Invocation, body: bytes, timer: InvocationTimer
+    ) -> AsyncGenerator[tuple[Lease, Connection]]:
         """An answer that a replica began, and the lease it is on. Raises ReplicaGone, AwsError."""
         headers = wire.replica_headers(invocation)
         for attempt in range(1, ATTEMPTS + 1):
+            asked_at = self.metrics.clock()
             async with (
                 self._pool.lease(
                     invocation.endpoint, invocation.variant, invocation.joins, wait_s=READY_WAIT_S
                 ) as lease,
                 AsyncExitStack() as held,
             ):
+                timer.leased(lease.variant, asked_at=asked_at)
                 try:
                     upstream = await held.enter_async_context(
                         self._upstreams.post(lease.replica.address, PATH, body, headers)
@@ -103,9 +130,21 @@ class Relay:
                     log.warning("replica unreachable", replica=lease.replica.id, attempt=attempt)
                     continue
                 if upstream.head.status >= 400:  # noqa: PLR2004
+                    timer.failed(upstream.head.status)
                     raise self._runtime.model_failed(invocation, upstream.head.status, await upstream.read())
                 attributes = wire.custom_attributes(upstream.head.headers)
                 self._runtime.check_custom_attributes(invocation, attributes)
                 yield lease, upstream
                 return
         raise ReplicaGone(f"{ATTEMPTS} replicas went away")
+
+
+def _timed(response: PartStream, upstream: Connection, timer: InvocationTimer) -> Sink:
+    """Sends the first piece and notes when; those after it go to `response` without a detour."""
+
+    def send(piece: bytes) -> bool:
+        timer.first_byte()
+        upstream.redirect(response.send)
+        return response.send(piece)
+
+    return send

@@ -119,11 +119,17 @@ class Histogram:
 
     kind = "histogram"
 
-    def __init__(self, name: str, meaning: str, *, bounds: Sequence[float], scale: float = 1.0) -> None:
-        """`scale` turns what is observed into the unit that is shown, which is that of `bounds`."""
+    def __init__(
+        self, name: str, meaning: str, *, bounds: Sequence[float], scale: float = 1.0, labels: str = ""
+    ) -> None:
+        """`scale` turns what is observed into the unit that is shown, which is that of `bounds`.
+
+        `labels` are those of every sample, as the text format has them.
+        """
         self.name = name
         self.meaning = meaning
         self._scale = scale
+        self._labels = labels
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
@@ -136,11 +142,12 @@ class Histogram:
 
     def lines(self) -> Iterable[str]:
         edges = [*(f"{bound:.12g}" for bound in self._bounds), "+Inf"]
-        count = 0
+        count, first = 0, f"{self._labels}," if self._labels else ""
+        alone = f"{{{self._labels}}}" if self._labels else ""
         for edge, count in zip(edges, accumulate(self._counts), strict=True):
-            yield f'{self.name}_bucket{{le="{edge}"}} {count}'
-        yield f"{self.name}_sum {self._sum:.12g}"
-        yield f"{self.name}_count {count}"
+            yield f'{self.name}_bucket{{{first}le="{edge}"}} {count}'
+        yield f"{self.name}_sum{alone} {self._sum:.12g}"
+        yield f"{self.name}_count{alone} {count}"
 
 
 def exposition(metrics: Iterable[Metric]) -> bytes:

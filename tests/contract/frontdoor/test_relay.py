@@ -32,6 +32,7 @@ from nearstream.frontdoor.api import Api, served
 from nearstream.frontdoor.door import FrontDoor
 from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import listening
+from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.frontdoor.view import SiteView
@@ -57,6 +58,8 @@ class Stand:
     url: str
     session: aiohttp.ClientSession
     pool: Pool
+    metrics: FrontDoorMetrics
+    door: FrontDoor
     heads: list[bytes] = field(default_factory=list)
 
     async def parts(self, body: bytes = b"{}") -> list[bytes]:
@@ -99,15 +102,16 @@ async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -
         known = {KEYS.access_key: Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)}
         access = Access(Verifier(known.get, region=KEYS.region), time.time, budget)
         view, invoker = SiteView(pool, account, url, "0", "objects"), Runtime(account)
-        invocations = Invocations(invoker, Relay(pool, upstreams, invoker), view, access)
+        metrics = FrontDoorMetrics()
+        invocations = Invocations(invoker, Relay(pool, upstreams, invoker, metrics), view, access)
         services = [served(runtime.SERVICE, relay=invocations.handle)]
-        door = FrontDoor(api=Api(services, access), access=access, view=view)
+        door = FrontDoor(api=Api(services, access), access=access, view=view, metrics=metrics)
         async with (
             listening(door.handle, host="127.0.0.1", port=port, grace_s=0.1),
             aiohttp.ClientSession() as session,
             AsyncClient(target, retries=ONCE) as client,
         ):
-            yield Stand(client, url, session, pool, heads)
+            yield Stand(client, url, session, pool, metrics, door, heads)
 
 
 async def test_each_chunk_of_the_replica_is_one_part_however_its_bytes_are_cut(tmp_path: Path) -> None:

@@ -113,3 +113,10 @@ def test_a_replica_reads_the_sites_settings_as_the_site_did(tmp_path: Path) -> N
     assert read.s3_url is None and "AWS_SECRET_ACCESS_KEY" not in handed
     elsewhere = replica_environment(replace(site, s3_url="http://s3"), tmp_path, (), environ)
     assert load({}, elsewhere).s3_url == "http://s3" and elsewhere["AWS_SECRET_ACCESS_KEY"] == "secret"
+
+
+def test_there_is_a_management_port_only_where_it_is_named(tmp_path: Path) -> None:
+    assert load({"home": tmp_path}, {}).management_port is None
+    assert load({"home": tmp_path}, {"NEARSTREAM_MANAGEMENT_PORT": "8041"}).management_port == 8041
+    with pytest.raises(Unusable, match="a number from 1 to 65535"):
+        load({"home": tmp_path, "management_port": 0}, {})

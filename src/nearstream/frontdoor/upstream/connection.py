@@ -42,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._held_bytes = 0
         self._pumping = False
         self._full = False
+        self.received_bytes = 0
+        """Of the current answer, its head and framing included."""
         self._sent = True
         self._switches = False
         self._may_write = asyncio.Event()
@@ -65,7 +67,7 @@ class Connection(asyncio.Protocol):
         `switches` says that the server may switch to another protocol.
         """
         self._reader, self._switches = ResponseReader(method), switches
-        self._held, self._held_bytes = [], 0
+        self._held, self._held_bytes, self.received_bytes = [], 0, 0
         self._sink, self._pumping, self._sent = self._hold, False, True
         self._continued.clear()
         if self._full:  # the last answer ended while its client was behind
@@ -123,6 +125,10 @@ class Connection(asyncio.Protocol):
             else:
                 await self._wait()
 
+    def redirect(self, sink: Sink) -> None:
+        """Hand what comes from now on to another sink, while `pump` runs."""
+        self._sink = sink
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes, for a reader with its own pace. Raises ReplicaGone."""
         while True:
@@ -169,6 +175,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
+        self.received_bytes += len(data)
         try:
             pieces = reader.feed(data)
         except Invalid as error:
