@@ -181,7 +181,7 @@ async def test_large_chunks_do_not_pile_up(models: Models):
         await anext(parts)
         for _ in range(50):
             assert len(await anext(parts)) == 1 << 20
-        assert sum(call._told.qsize() for call in workers.running[0]._process._calls.values()) <= AHEAD
+        assert sum(call._output.qsize() for call in workers.running[0]._process._calls.values()) <= AHEAD
 
 
 async def test_raising_before_the_first_item_is_a_clean_answer(models: Models, log: list[dict[str, object]]):
