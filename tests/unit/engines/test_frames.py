@@ -23,7 +23,7 @@ from nearstream.workers.frames import FrameReader
 
 TO_WORKER = (
     Load("/model", 64, 512, 8, True, None, {"PERFORMANCE_HINT": "LATENCY"}),
-    Submit(1, b"\x05" + bytes(7), Options(3, (2,), do_sample=True, seed=2**63 - 1, regex="a+")),
+    Submit(1, b"\x05" + bytes(7), Options(3, (2,), do_sample=True, seed=2**63 - 1, grammar='root ::= "a"')),
     Cancel(1),
 )
 FROM_WORKER = (

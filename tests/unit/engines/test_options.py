@@ -24,14 +24,9 @@ def test_a_seed_of_zero_is_a_seed():
     assert options_of(Sampling(seed=0), max_new_tokens=5, seed=9).seed == 0
 
 
-@pytest.mark.parametrize(("kind", "field"), [("json_schema", "json_schema"), ("regex", "regex")])
-def test_a_grammar_goes_where_its_kind_belongs(kind, field):
-    options = options_of(Sampling(grammar=Grammar(kind, "source")), max_new_tokens=1, seed=0)
-    assert {name: getattr(options, name) for name in ("json_schema", "regex")} == {
-        "json_schema": None,
-        "regex": None,
-        field: "source",
-    }
+def test_the_engine_is_told_the_grammar_as_it_was_written_for_it():
+    held = Sampling(grammar=Grammar("regex", "a"))
+    assert options_of(held, max_new_tokens=1, seed=0, grammar='root ::= "a"').grammar == 'root ::= "a"'
 
 
 def test_a_typical_p_of_one_asks_for_nothing():

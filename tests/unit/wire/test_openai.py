@@ -108,6 +108,7 @@ def test_messages_become_plain_text():
         ({"type": "json_object", "value": {"type": "array"}}, {"type": "array"}),
         ({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "null"}}}, {"type": "null"}),
         ({"type": "json", "value": {"type": "object"}}, {"type": "object"}),
+        ({"type": "json_object", "schema": {"type": "array"}}, {"type": "array"}),
     ],
 )
 def test_a_response_format_is_a_grammar(form: dict[str, object], schema: dict[str, object]):
@@ -126,6 +127,17 @@ def test_a_response_format_is_a_grammar(form: dict[str, object], schema: dict[st
         ({"tools": TOOLS, "tool_choice": "g"}, ToolFailed, "Tool with name g not found"),
         ({"tools": TOOLS, "response_format": {"type": "json_object"}}, ToolFailed, "mutually exclusive"),
         ({"logit_bias": {"5": 101}}, Invalid, "`logit_bias` must be >= -100.0 and <= 100.0"),
+        ({"response_format": {"type": "json_schema"}}, Invalid, "`json_schema` is missing"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},
+            Invalid,
+            "`json_schema.schema` is missing",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "name": "n", "schema": {}}},
+            Invalid,
+            "`json_schema` is missing",
+        ),
         ({"response_format": {"type": "bnf"}}, Invalid, "grammar is not valid: unknown type 'bnf'"),
         ({"top_logprobs": 2}, Invalid, "`logprobs` must be true"),
         ({"presence_penalty": 3}, Invalid, "`presence_penalty`"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.grammars.sampling import Sampler
 
-from nearstream.core.errors import ToolFailed
+from nearstream.core.generation import Grammar
+from nearstream.grammars.compiled import compiled
 from nearstream.wire.dialects.completions.call_reader import CallReader
 from nearstream.wire.dialects.completions.tools import call_schema, chosen
 
@@ -48,14 +50,50 @@ def test_anything_else_is_left_unread(text: str, cuts: set[int]):
     assert read(text, cuts) == (None, "", "")
 
 
-def test_what_parameters_refer_to_moves_to_the_root():
-    def tool(name: str, thing: dict[str, object]) -> dict[str, object]:
-        parameters = {"properties": {"a": {"$ref": "#/$defs/Thing"}}, "$defs": {"Thing": thing}}
-        return {"type": "function", "function": {"name": name, "parameters": parameters}}
+def tool(name: str, parameters: object) -> dict[str, object]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
-    schema = call_schema(chosen([tool("f", {"type": "string"})], "required"), words=False)
-    assert schema["$defs"] == {"Thing": {"type": "string"}}
-    assert "$defs" not in schema["properties"]["arguments"]
-    two = chosen([tool("f", {"type": "string"}), tool("g", {"type": "null"})], "required")
-    with pytest.raises(ToolFailed, match="two tools define 'Thing'"):
-        call_schema(two, words=False)
+
+def calls(*tools: dict[str, object]) -> set[tuple[str, str]]:
+    """Names and arguments of what a model may call, over many draws."""
+    schema = call_schema(chosen(list(tools), "required"), words=False)
+    sampler = Sampler(compiled(Grammar("json_schema", json.dumps(schema))), random.Random(1))
+    drawn = [json.loads(sampler.text()) for _ in range(200)]
+    return {(call["name"], json.dumps(call["arguments"])) for call in drawn}
+
+
+def test_references_of_tools_count_from_their_own_parameters():
+    def sharing(name: str, thing: dict[str, object]) -> dict[str, object]:
+        parameters = {
+            "properties": {"a": {"$ref": "#/$defs/Thing"}},
+            "required": ["a"],
+            "$defs": {"Thing": thing},
+        }
+        return tool(name, parameters)
+
+    assert calls(sharing("f", {"const": 1}), sharing("g", {"const": 2})) == {
+        ("f", '{"a": 1}'),
+        ("g", '{"a": 2}'),
+    }
+    beside = {"properties": {"a": {"const": 1}, "b": {"$ref": "#/properties/a"}}, "required": ["a", "b"]}
+    assert calls(tool("f", beside)) == {("f", '{"a": 1, "b": 1}')}
+    itself = {
+        "properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+        "additionalProperties": False,
+    }
+    assert {("f", "{}"), ("f", '{"a": null}'), ("f", '{"a": {}}')} <= calls(
+        tool("f", itself), tool("g", {"const": 1})
+    )
+    anchored = {
+        "properties": {"a": {"$ref": "#x"}},
+        "required": ["a"],
+        "$defs": {"X": {"$anchor": "x", "const": 3}},
+    }
+    assert calls(tool("f", anchored), tool("g", {"type": "object", "maxProperties": 0})) == {
+        ("f", '{"a": 3}'),
+        ("g", "{}"),
+    }
+
+
+def test_a_tool_without_parameters_takes_an_empty_object():
+    assert calls({"type": "function", "function": {"name": "now"}}) == {("now", "{}")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import openvino_genai as genai
 
 from nearstream.engines.openvino.frames import Options
-from nearstream.engines.openvino.json_grammar import bounded_grammar
 from nearstream.engines.openvino.search import Draw
 from nearstream.engines.openvino.typical import SEARCH_TEMPERATURE, draws
 
@@ -45,16 +44,7 @@ def generation_config(options: Options) -> genai.GenerationConfig:
         config.top_k = options.top_k
         config.top_p = options.top_p
         config.rng_seed = options.seed
-    if options.json_schema is not None:
-        config.structured_output_config = _held_to(options.json_schema)
-    elif options.regex is not None:
-        config.structured_output_config = genai.StructuredOutputConfig(regex=options.regex)
+    if options.grammar is not None:
+        config.structured_output_config = genai.StructuredOutputConfig(grammar=options.grammar)
     config.validate()
     return config
-
-
-def _held_to(json_schema: str) -> genai.StructuredOutputConfig:
-    grammar = bounded_grammar(json_schema)
-    if grammar is None:
-        return genai.StructuredOutputConfig(json_schema=json_schema)
-    return genai.StructuredOutputConfig(grammar=grammar)

@@ -15,6 +15,7 @@ import structlog
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
 from nearstream.core.generation import EngineRequest, Step
+from nearstream.engines.grammar_process import GrammarProcess
 from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
 from nearstream.engines.openvino.loaded_adapters import LoadedAdapters
 from nearstream.engines.openvino.options import options_of, refuse_unsupported
@@ -38,6 +39,7 @@ class OpenVINOEngine:
         self._seed = seed
         self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
         self._adapters = LoadedAdapters(self._send)
+        self._grammars = GrammarProcess()
         self._process: EngineProcess | None = None
         self._loaded: Loaded | None = None
         self._closing = asyncio.Event()
@@ -97,7 +99,10 @@ class OpenVINOEngine:
         with self._adapters.held_for(sampling.adapter) as adapter:
             refuse_unsupported(sampling, grammar=loaded.grammar)
             self._refuse_unfit(len(request.prompt), request.max_new_tokens)
-            options = options_of(sampling, max_new_tokens=request.max_new_tokens, seed=self._seed())
+            grammar = None if sampling.grammar is None else await self._grammars.ebnf(sampling.grammar)
+            options = options_of(
+                sampling, max_new_tokens=request.max_new_tokens, seed=self._seed(), grammar=grammar
+            )
             answer = self._requests.add(_little_endian(request.prompt), options, adapter=adapter)
             answer.on_end = on_end
             try:
@@ -135,6 +140,7 @@ class OpenVINOEngine:
         self._closing.set()
         self._loaded = None
         self._fail(EngineDied("the engine was closed"))
+        await self._grammars.aclose()
         if self._process is not None:
             await self._process.end()
 

@@ -50,8 +50,8 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     seed: int = 0
-    json_schema: str | None = None
-    regex: str | None = None
+    grammar: str | None = None
+    """In XGrammar's EBNF."""
     typical_p: float = 1.0
     """Below 1 only with a `top_k` or a `top_p`; with no grammar, and of penalties
     the first alone, with a `top_k`."""

@@ -51,9 +51,8 @@ def refuse_unsupported(sampling: Sampling, *, grammar: bool) -> None:
         raise Unsupported("grammar", ENGINE, "the model folder has no openvino_tokenizer.xml")
 
 
-def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int) -> Options:
-    """The worker's options; `seed` is used where the request brings none."""
-    grammar = sampling.grammar
+def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int, grammar: str | None = None) -> Options:
+    """The worker's options; `seed` is for a request that brings none, `grammar` is the request's as EBNF."""
     return Options(
         max_new_tokens=max_new_tokens,
         stop_token_ids=tuple(sampling.stop_token_ids),
@@ -65,8 +64,7 @@ def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int) -> Options
         frequency_penalty=_or(sampling.frequency_penalty, 0.0),
         presence_penalty=_or(sampling.presence_penalty, 0.0),
         seed=sampling.seed if sampling.seed is not None else seed,
-        json_schema=grammar.source if grammar and grammar.kind == "json_schema" else None,
-        regex=grammar.source if grammar and grammar.kind == "regex" else None,
+        grammar=grammar,
         typical_p=_or(sampling.typical_p, 1.0),
     )
 

@@ -29,6 +29,7 @@ from nearstream.engines.openvino.frames import (
     Stepped,
     Submit,
 )
+from nearstream.engines.openvino.precompiling import Compiling, Precompiler, precompiler_of
 from nearstream.engines.openvino.recovery import Request, reason_of, split_after_fault
 from nearstream.engines.openvino.search import Draw, Search
 from nearstream.engines.openvino.typical import UNKNOWN_VOCABULARY, chosen
@@ -56,18 +57,18 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
     pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", _properties(wanted))
     loaded = time.perf_counter()
     branches = Branches() if wanted.prefix_caching else Branches(kept=0)
-    batch = Batch(pipeline, branches, vocab_size=wanted.vocab_size)
+    precompiler = precompiler_of(pipeline, wanted.vocab_size if _takes_grammars(wanted) else None)
+    batch = Batch(pipeline, branches, vocab_size=wanted.vocab_size, precompiler=precompiler)
     batch.submit(Submit(_WARM_UP_ID, np.ones(8, dtype=np.int64).tobytes(), _WARM_UP))
     while batch.busy:
         failures = batch.step().failures
         if failures:
             raise RuntimeError(failures[0].message)
-    path = Path(wanted.model)
     return batch, Loaded(
         load_s=loaded - started,
         warm_up_s=time.perf_counter() - loaded,
         kv_cache_bytes=pipeline.get_metrics().cache_size_in_bytes,
-        grammar=path.suffix == ".gguf" or (path / TOKENIZER_FILE).is_file(),
+        grammar=_takes_grammars(wanted),
     )
 
 
@@ -91,7 +92,8 @@ def open_adapter_pipeline(wanted: Load) -> Batch:
         pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
     except RuntimeError as error:
         raise RuntimeError(reason_of(error)) from error
-    return Batch(pipeline, Branches(kept=0), vocab_size=wanted.vocab_size)
+    precompiler = precompiler_of(pipeline, wanted.vocab_size if _takes_grammars(wanted) else None)
+    return Batch(pipeline, Branches(kept=0), vocab_size=wanted.vocab_size, precompiler=precompiler)
 
 
 def read_adapter(weights: str) -> genai.Adapter:
@@ -100,6 +102,11 @@ def read_adapter(weights: str) -> genai.Adapter:
         return genai.Adapter(weights)
     except RuntimeError as error:
         raise RuntimeError(reason_of(error)) from error
+
+
+def _takes_grammars(wanted: Load) -> bool:
+    path = Path(wanted.model)
+    return path.suffix == ".gguf" or (path / TOKENIZER_FILE).is_file()
 
 
 def _worn(adapter: genai.Adapter) -> genai.AdapterConfig:
@@ -149,7 +156,12 @@ class Batch:
     """The requests that generate together."""
 
     def __init__(
-        self, pipeline: genai.ContinuousBatchingPipeline, branches: Branches, *, vocab_size: int | None
+        self,
+        pipeline: genai.ContinuousBatchingPipeline,
+        branches: Branches,
+        *,
+        vocab_size: int | None,
+        precompiler: Precompiler | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._vocab_size = vocab_size
@@ -160,14 +172,15 @@ class Batch:
         self._suspects: deque[Request] = deque()
         self._branches = branches
         self._held: deque[Request] = deque()
-        self._unusable: dict[tuple[str | None, str | None], str] = {}
+        self._compiling = Compiling(precompiler)
+        self._unusable: dict[str, str] = {}
         self._last_run = 0
 
     @property
     def busy(self) -> bool:
         """Whether a step has something to do or to tell."""
         told = self._advances or self._failures
-        waiting = self._suspects or self._held
+        waiting = self._suspects or self._held or self._compiling.busy
         return bool(self._runs or waiting or told or self._pipeline.has_non_finished_requests())
 
     def activate(self, adapter: genai.Adapter) -> None:
@@ -190,7 +203,9 @@ class Batch:
             self._refuse_foreign(prompt)
             self._refuse_unusable(frame.options)
             request = Request(frame.id, prompt, frame.options)
-            if self._suspects and request.suspect:
+            if self._compiling.takes(request):
+                self._compiling.add(request)
+            elif self._suspects and request.suspect:
                 self._suspects.append(request)
             else:
                 self._add(request)
@@ -202,7 +217,7 @@ class Batch:
         if request_id in self._runs:
             for run in self._forget(request_id):
                 run.handle.cancel()
-        else:
+        elif not self._compiling.cancel(request_id):
             for line in (self._suspects, self._held):
                 waiting = next((one for one in line if one.id == request_id), None)
                 if waiting is not None:
@@ -214,6 +229,11 @@ class Batch:
 
     def step(self) -> Stepped:
         """Run the model once over the batch; what advanced, ended or failed since the last step."""
+        idle = not (self._runs or self._held or self._suspects or self._failures)
+        compiled, unusable = self._compiling.done(wait=idle)
+        self._failures += unusable
+        for request in compiled:
+            self._add(request)
         held, self._held = self._held, deque()
         for request in held:
             self._add(request)
@@ -331,7 +351,7 @@ class Batch:
         split = split_after_fault([runs[0].request for runs in self._runs.values()], reason)
         for request_id in tuple(self._runs):
             self._forget(request_id)
-        if split.blamed is not None:
+        if split.blamed is not None and split.blamed.grammar is not None:
             self._unusable[split.blamed.grammar] = reason
             if len(self._unusable) > _UNUSABLE_KEPT:
                 del self._unusable[next(iter(self._unusable))]
@@ -354,7 +374,7 @@ class Batch:
         time.sleep(_SETTLE_POLL_S * 10)
 
     def _refuse_unusable(self, options: Options) -> None:
-        reason = self._unusable.get((options.json_schema, options.regex))
+        reason = self._unusable.get(options.grammar or "")
         if reason is not None:
             raise ValueError(f"the grammar cannot be used: {reason}")
 

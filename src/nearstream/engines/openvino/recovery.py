@@ -96,14 +96,14 @@ class Request:
         return "length" if self.made >= self.options.max_new_tokens else None
 
     @property
-    def grammar(self) -> tuple[str | None, str | None]:
-        """The JSON schema or the regular expression that rules the output."""
-        return self.options.json_schema, self.options.regex
+    def grammar(self) -> str | None:
+        """What rules the output."""
+        return self.options.grammar
 
     @property
     def constrained(self) -> bool:
         """Whether a grammar rules the output."""
-        return self.grammar != (None, None)
+        return self.grammar is not None
 
     @property
     def suspect(self) -> bool:

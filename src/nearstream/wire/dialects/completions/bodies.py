@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nearstream.core.errors import Misshapen, OptionInvalid, Unsupported
+from nearstream.core.errors import Invalid, Misshapen, OptionInvalid, Unsupported
 from nearstream.core.generation import Message, Role
 from nearstream.wire.dialects.json_bodies import Count, Seed
 
@@ -97,13 +97,21 @@ def biases(body: Common) -> tuple[tuple[int, float], ...]:
 
 
 def grammar_document(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
-    """OpenAI's forms of `response_format` put in TGI's words, `{type, value}`."""
+    """OpenAI's forms of `response_format` put in TGI's words, `{type, value}`. Raises Invalid."""
     if response_format is None or response_format.get("type") == "text":
         return None
-    if "json_schema" in response_format:
-        return {"type": "json_schema", "value": response_format["json_schema"]}
-    if response_format.get("type") == "json_object" and "value" not in response_format:
-        return {"type": "json_object", "value": {"type": "object"}}
+    kind = response_format.get("type")
+    if kind == "json_schema" and "value" not in response_format:
+        named = response_format.get("json_schema")
+        if not isinstance(named, dict) or "schema" not in named:
+            missing = "`json_schema.schema`" if isinstance(named, dict) else "`json_schema`"
+            raise Invalid(
+                f"response_format: {missing} is missing; send "
+                '{"type": "json_schema", "json_schema": {"name": ..., "schema": {...}}}'
+            )
+        return {"type": "json_schema", "value": named}
+    if kind == "json_object" and "value" not in response_format:
+        return {"type": "json_object", "value": response_format.get("schema", {"type": "object"})}
     return response_format
 
 

@@ -18,6 +18,8 @@ PROMPT = (
     'You can call one of the functions above: answer with {"name": function name, "arguments": its arguments '
     "as a JSON object}, with values, not variables."
 )
+_NOTHING: dict[str, Any] = {"properties": {}, "additionalProperties": False}
+"""What a tool without parameters takes."""
 _WORDS = {
     "type": "object",
     "properties": {"content": {"type": "string"}},
@@ -63,17 +65,15 @@ def may_answer_in_words(choice: str | dict[str, Any] | None) -> bool:
 
 def call_schema(tools: Sequence[Tool], *, words: bool) -> dict[str, Any]:
     """The JSON schema of a call of one of `tools`; with `words`, of an answer in words as well."""
-    shared: dict[str, dict[str, Any]] = {}
-    forms = [_call(tool, shared) for tool in tools] + ([_WORDS] if words else [])
-    return (forms[0] if len(forms) == 1 else {"anyOf": forms}) | shared
+    forms = [_call(tool, index) for index, tool in enumerate(tools)] + ([_WORDS] if words else [])
+    return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
 
-def _call(tool: Tool, shared: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _call(tool: Tool, index: int) -> dict[str, Any]:
     parameters = msgspec.json.decode(tool.parameters, type=dict[str, Any])
-    for key in ("$defs", "definitions"):  # references count from the root, so the root gets what they name
-        for name, definition in parameters.pop(key, {}).items():
-            if shared.setdefault(key, {}).setdefault(name, definition) != definition:
-                raise ToolFailed(f"two tools define {name!r} under {key!r} differently")
+    if _refers(parameters):
+        # With an identity of its own, its references count from itself, as its writer meant them.
+        parameters = {"$id": f"tool:{index}"} | parameters
     return {
         "type": "object",
         "properties": {"name": {"type": "string", "const": tool.name}, "arguments": parameters},
@@ -82,13 +82,23 @@ def _call(tool: Tool, shared: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _refers(schema: object) -> bool:
+    todo = [schema]
+    while todo:
+        found = todo.pop()
+        if isinstance(found, dict):
+            if "$ref" in found:
+                return True
+            todo += found.values()
+        elif isinstance(found, list):
+            todo += found
+    return False
+
+
 def _tool(document: dict[str, Any]) -> Tool:
     function = _converted(document, ToolBody, "tools").function
-    parameters = function.parameters or function.arguments or {}
-    for key in ("$defs", "definitions"):
-        if not isinstance(parameters.get(key, {}), dict):
-            raise Misshapen(f"tools: `{key}` of {function.name!r} must be an object")
-    schema = {"type": "object"} | parameters
+    parameters = function.parameters if function.parameters is not None else function.arguments
+    schema = {"type": "object"} | (_NOTHING if parameters is None else parameters)
     return Tool(function.name, function.description, msgspec.json.encode(schema).decode())
 
 
