@@ -17,10 +17,9 @@ from aiohttp import web
 from botocore.config import Config
 from tests.support.ports import free_port
 
-from nearstream.deploy.objectstore import ObjectStore
+from nearstream.deploy.objectstore.store import ObjectStore
 from nearstream.frontdoor.listener import listening
-from nearstream.frontdoor.objects import Elsewhere, Objects
-from nearstream.frontdoor.upstream.client import Upstreams
+from nearstream.frontdoor.objects.dispatch import Elsewhere, Objects
 from nearstream.home.keys import Credentials
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
@@ -32,6 +31,7 @@ KEYS = Credentials("123456789012", "us-east-1", "AKIATESTTESTTEST2345", "a-secre
 class Place:
     port: int
     store: ObjectStore
+    keys: Credentials = KEYS
 
     @property
     def url(self) -> str:
@@ -52,13 +52,12 @@ class Place:
 
 
 @contextmanager
-def object_site(home: Path, *, elsewhere: str | None = None, program: Path | None = None) -> Iterator[Place]:
+def object_site(home: Path, *, elsewhere: str | None = None) -> Iterator[Place]:
     """What a site does for S3, and nothing else."""
-    place = Place(free_port(), ObjectStore(home, KEYS, program=program))
+    place = Place(free_port(), ObjectStore(home / "objects", clock=time.time))
     known = Credential(KEYS.access_key, KEYS.secret_key, KEYS.account)
     objects = Objects(
         Elsewhere(elsewhere) if elsewhere else place.store,
-        upstreams=Upstreams(),
         lookup={KEYS.access_key: known}.get,
         clock=time.time,
     )

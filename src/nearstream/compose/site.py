@@ -18,7 +18,7 @@ from nearstream.core.ports import Deployer, ReplicaLogs
 from nearstream.core.replicas import Persona
 from nearstream.deploy.local import LocalDeployer
 from nearstream.deploy.logs import LocalLogs
-from nearstream.deploy.objectstore import ObjectStore, end_left_in
+from nearstream.deploy.objectstore.store import ObjectStore
 from nearstream.engines.table import engine_kind
 from nearstream.fleet import images
 from nearstream.fleet.controller import Controller, Parts
@@ -32,7 +32,7 @@ from nearstream.frontdoor.invocations import Invocations
 from nearstream.frontdoor.listener import Handler, listening
 from nearstream.frontdoor.management import management
 from nearstream.frontdoor.metrics import FrontDoorMetrics
-from nearstream.frontdoor.objects import Elsewhere, Objects
+from nearstream.frontdoor.objects.dispatch import Elsewhere, Objects
 from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.frontdoor.view import SiteView
@@ -83,7 +83,7 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     async with (
         Store.open(settings.database or home.database) as store,
         Upstreams() as upstreams,
-        _objects(settings, home, credentials, upstreams) as objects,
+        _objects(settings, home, credentials) as objects,
         deployer,
     ):
         keys = lookup(Keys(credentials, home.keys_file), credentials.account)
@@ -143,17 +143,13 @@ def _managed(settings: Settings, handler: Handler) -> AbstractAsyncContextManage
 
 
 @asynccontextmanager
-async def _objects(
-    settings: Settings, home: Home, credentials: Credentials, upstreams: Upstreams
-) -> AsyncIterator[Objects]:
+async def _objects(settings: Settings, home: Home, credentials: Credentials) -> AsyncIterator[Objects]:
     """The S3 side of the front door, and the site's own store unless the objects lie elsewhere."""
-    sides = partial(
-        Objects, upstreams=upstreams, lookup=own_lookup(credentials), clock=clock, hosts=names(settings.host)
-    )
+    sides = partial(Objects, lookup=own_lookup(credentials), clock=clock, hosts=names(settings.host))
     if settings.s3_url is not None:
         yield sides(Elsewhere(settings.s3_url))
         return
-    async with ObjectStore(home.path, credentials) as store:
+    async with ObjectStore(home.path / "objects", clock=clock) as store:
         yield sides(store)
 
 
@@ -192,10 +188,9 @@ def read_image(uri: str) -> tuple[Persona, str]:
 
 
 async def stop_left(home: Home) -> int:
-    """End what a home's front door left behind, replicas and its object store; how many processes."""
-    store = await end_left_in(home.path)
+    """End the replicas that a home's front door left behind; how many."""
     async with LocalDeployer(home.path, environment={}, clock=clock) as deployer:
-        return store + await deployer.stop_all(grace_s=STOP_GRACE_S)
+        return await deployer.stop_all(grace_s=STOP_GRACE_S)
 
 
 def replica_logs(home: Home) -> ReplicaLogs:

@@ -16,11 +16,11 @@ from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api
 from nearstream.frontdoor.management import HEALTH_PATH, METRICS_PATH, metrics_page
 from nearstream.frontdoor.metrics import FrontDoorMetrics
-from nearstream.frontdoor.objects import Objects
+from nearstream.frontdoor.objects.dispatch import Objects
 from nearstream.frontdoor.view import SiteView
-from nearstream.wire.aws import s3
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, translate
+from nearstream.wire.aws.s3 import request as s3
 
 OWN_PATHS: Final = ("/endpoints/", HEALTH_PATH, METRICS_PATH, "/nearstream/")
 _ERRORS: Final = {NearstreamError: "InternalFailure"}

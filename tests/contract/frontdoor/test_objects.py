@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import signal
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-import msgspec
-import psutil
 import pytest
 from botocore import UNSIGNED
 from botocore.auth import S3SigV4Auth
@@ -27,7 +24,6 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.objects import KEYS, Place, object_site
-from tests.support.site import alive
 from tests.support.waiting import eventually
 
 BUCKET = "sagemaker-us-east-1-123456789012"
@@ -230,7 +226,8 @@ def test_half_a_body_is_not_kept(place: Place, client: Any) -> None:
     connection.endheaders(b"x" * MIB)
     connection.close()
     assert "Contents" not in client.list_objects_v2(Bucket=BUCKET, Prefix="cut")
-    eventually(lambda: not list(place.store.data.rglob(".rclone_temp_*")), "no part is left")
+    drafts = place.store.data / ".nearstream" / "drafts"
+    eventually(lambda: not list(drafts.iterdir()), "nothing of it is left")
 
 
 def test_a_body_in_chunks_with_a_trailer_is_kept_without_its_framing(place: Place, client: Any) -> None:
@@ -269,10 +266,51 @@ def test_an_upload_that_cannot_be_taken_is_refused_before_its_body_is_sent(place
     assert (status, b"InsufficientStorage" in said and b"MiB are free" in said) == (507, True)
 
 
-def test_a_conditional_write_is_refused_because_it_would_not_be_heeded(client: Any) -> None:
+def test_a_conditional_write_happens_only_under_its_condition(client: Any) -> None:
+    first = client.put_object(Bucket=BUCKET, Key="conditional", Body=b"first", IfNoneMatch="*")
     with pytest.raises(ClientError) as error:
-        client.put_object(Bucket=BUCKET, Key="kept", Body=b"x", IfNoneMatch="*")
-    assert refused(error) == ("NotImplemented", 501)
+        client.put_object(Bucket=BUCKET, Key="conditional", Body=b"second", IfNoneMatch="*")
+    assert refused(error) == ("PreconditionFailed", 412)
+    with pytest.raises(ClientError) as error:
+        client.put_object(Bucket=BUCKET, Key="conditional", Body=b"second", IfMatch='"0123"')
+    assert refused(error) == ("PreconditionFailed", 412)
+    client.put_object(Bucket=BUCKET, Key="conditional", Body=b"third", IfMatch=first["ETag"])
+    with pytest.raises(ClientError) as error:
+        client.delete_object(Bucket=BUCKET, Key="conditional", IfMatch=first["ETag"])
+    assert refused(error) == ("PreconditionFailed", 412)
+    assert client.get_object(Bucket=BUCKET, Key="conditional")["Body"].read() == b"third"
+
+
+def test_reads_are_conditional_on_etag_and_date(client: Any) -> None:
+    etag = client.put_object(Bucket=BUCKET, Key="read-if", Body=b"0123456789")["ETag"]
+    found = client.get_object(Bucket=BUCKET, Key="read-if", IfMatch=etag)
+    for condition, status in (
+        ({"IfNoneMatch": etag}, 304), ({"IfMatch": '"0"'}, 412),
+        ({"IfModifiedSince": found["LastModified"]}, 304), ({"IfUnmodifiedSince": 0}, 412),
+    ):  # fmt: skip
+        for read in (client.get_object, client.head_object):
+            with pytest.raises(ClientError) as error:
+                read(Bucket=BUCKET, Key="read-if", **condition)
+            assert refused(error)[1] == status
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("bytes=0-0", b"0"), ("bytes=3-", b"3456789"), ("bytes=-3", b"789"), ("bytes=8-100", b"89"),
+     ("bytes=-100", b"0123456789"), ("bytes=0-1,3-4", b"0123456789"), ("lines=1-2", b"0123456789")],
+)  # fmt: skip
+def test_a_range_is_what_it_says(client: Any, asked: str, given: bytes) -> None:
+    client.put_object(Bucket=BUCKET, Key="ranged", Body=b"0123456789")
+    assert client.get_object(Bucket=BUCKET, Key="ranged", Range=asked)["Body"].read() == given
+    assert client.head_object(Bucket=BUCKET, Key="ranged", Range=asked)["ContentLength"] == len(given)
+
+
+def test_a_range_past_the_end_is_told(client: Any) -> None:
+    client.put_object(Bucket=BUCKET, Key="ranged", Body=b"0123456789")
+    for asked in ("bytes=10-", "bytes=-0"):
+        with pytest.raises(ClientError) as error:
+            client.get_object(Bucket=BUCKET, Key="ranged", Range=asked)
+        assert refused(error) == ("InvalidRange", 416)
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -296,51 +334,3 @@ def test_objects_that_lie_elsewhere_are_said_to(tmp_path: Path) -> None:
         site.client(key="AKIAOFTHEOTHER").list_buckets()
     assert refused(error) == ("InvalidRequest", 400)
     assert "they lie at https://s3.example.com" in str(error.value)
-
-
-def store_pid(place: Place) -> int:
-    document: dict[str, Any] = msgspec.json.decode((place.store.data.parent / "run/objects.pid").read_bytes())
-    return int(document["pid"])
-
-
-def test_a_store_that_is_killed_is_back_for_a_client_that_tries_again(tmp_path: Path) -> None:
-    with object_site(tmp_path) as site:
-        client = site.client(attempts=5)
-        client.create_bucket(Bucket=BUCKET)
-        client.put_object(Bucket=BUCKET, Key="kept", Body=b"x")
-        first = store_pid(site)
-        os.kill(first, signal.SIGKILL)
-        eventually(lambda: store_pid(site) != first, "another store runs")
-        assert client.get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"x"
-        last = store_pid(site)
-    assert not psutil.pid_exists(last)
-    assert not list((tmp_path / "run").iterdir())
-
-
-def test_what_a_crashed_front_door_left_behind_is_replaced(tmp_path: Path) -> None:
-    with object_site(tmp_path) as first:
-        first.client(attempts=5).list_buckets()
-        left, mark = store_pid(first), (tmp_path / "run/objects.pid").read_bytes()
-        (tmp_path / ".half").touch()
-        with object_site(tmp_path) as second:
-            assert second.client(attempts=5).list_buckets()["Buckets"] == []
-            assert (tmp_path / "run/objects.pid").read_bytes() != mark
-            eventually(lambda: not alive(left), "the store that was left has ended")
-
-
-def test_the_keys_stand_in_no_command_line_and_no_log(place: Place) -> None:
-    shown = " ".join(psutil.Process(store_pid(place)).cmdline())
-    assert KEYS.secret_key not in shown and KEYS.access_key not in shown
-    assert KEYS.secret_key not in place.store.log.read_text()
-
-
-def test_a_store_that_cannot_start_says_so_to_its_clients(tmp_path: Path) -> None:
-    broken = tmp_path / "rclone"
-    broken.write_text("#!/bin/sh\necho the disk is on fire >&2\nexit 7\n")
-    broken.chmod(0o700)
-    with object_site(tmp_path / "home", program=broken) as site:
-        eventually(lambda: site.store.problem, "the store names its problem")
-        with pytest.raises(ClientError) as error:
-            site.client().list_buckets()
-    assert refused(error) == ("ServiceUnavailable", 503)
-    assert "exited with code 7: the disk is on fire" in str(error.value)
