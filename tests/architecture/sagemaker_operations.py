@@ -19,7 +19,7 @@ from nearstream.wire.aws import service
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sagemaker" / "operations.md"
 SERVICES = (
-    sagemaker.service(None, Account("000000000000", "us-east-1"), lambda: 0.0),  # type: ignore[arg-type]
+    sagemaker.service(None, Account("000000000000", "us-east-1"), lambda: 0.0),
     runtime.SERVICE,
 )
 HEAD = """# Operations and members

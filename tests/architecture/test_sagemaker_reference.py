@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_type_hints
 
 import msgspec
 import pytest
@@ -37,7 +38,7 @@ def unread(struct: type[msgspec.Struct], shape: Shape, at: str) -> Iterator[str]
         if name not in fields:
             yield f"{at}.{name}"
             continue
-        for inner in structs_in(sagemaker_operations.get_type_hints(struct)[fields[name].name]):
+        for inner in structs_in(get_type_hints(struct)[fields[name].name]):
             yield from unread(inner, member, f"{at}.{name}")
 
 

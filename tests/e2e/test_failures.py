@@ -8,6 +8,7 @@ import signal
 import socket
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,7 +25,7 @@ LONG = {
 SHORT = {"inputs": "Hello", "parameters": {"max_new_tokens": 5}, "stream": True}
 
 
-def open_stream(site: Site, body: dict[str, object] = LONG):
+def open_stream(site: Site, body: dict[str, Any] = LONG):
     answer = site.client("sagemaker-runtime").invoke_endpoint_with_response_stream(
         EndpointName="assistant", Body=json.dumps(body), ContentType="application/json"
     )

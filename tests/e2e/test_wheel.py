@@ -69,7 +69,7 @@ def test_it_serves_an_answer_in_an_empty_environment(environment: Path, tmp_path
     )
     assert shown.stdout.strip() == PROJECT["version"]
     port = free_port()
-    command = [environment / "nearstream", "serve", "--port", str(port)]
+    command = [str(environment / "nearstream"), "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
             eventually(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,16 +31,16 @@ LATEST, OLD = Terms(), Terms(release=tgi_release("1.0.3"))
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-def generate(route: tgi.Route, terms: Terms = LATEST, **parameters: object) -> ParsedBody:
+def generate(route: tgi.Route, terms: Terms = LATEST, **parameters: Any) -> ParsedBody:
     body = {"inputs": PROMPT, "stream": True, "parameters": parameters}
     return tgi.read(json.dumps(body).encode(), terms, route=route)
 
 
-def chat(**body: object) -> ParsedBody:
+def chat(**body: Any) -> ParsedBody:
     return openai.read_chat(json.dumps(CHAT | body).encode(), LATEST)
 
 
-def completion(**body: object) -> ParsedBody:
+def completion(**body: Any) -> ParsedBody:
     return openai.read_completion(json.dumps({"prompt": PROMPT} | body).encode(), LATEST)
 
 
@@ -60,11 +61,17 @@ BODIES = {
 }
 
 
-def best_of(**parameters: object) -> bytes:
+def joined(*payloads: bytes | tuple[bytes, ...]) -> bytes:
+    """Each of these dialects makes one chunk of a token."""
+    assert all(isinstance(payload, bytes) for payload in payloads)
+    return b"".join(payload for payload in payloads if isinstance(payload, bytes))
+
+
+def best_of(**parameters: Any) -> bytes:
     """Two sequences, of which the second is the more probable one."""
     encoder = generate(tgi.Route.GENERATE, best_of=2, do_sample=True, **parameters).call().encoder(IDENTITY)
     first = Delta((Token(1, "no", -3.0),), Finish("length", 4, 1, seed=1), 0)
-    return encoder.feed(first) + encoder.feed(Delta(TOKENS, FINISH, 1))
+    return joined(encoder.feed(first), encoder.feed(Delta(TOKENS, FINISH, 1)))
 
 
 def called(*, stream: bool) -> bytes:
@@ -72,14 +79,14 @@ def called(*, stream: bool) -> bytes:
     encoder = chat(stream=stream, tools=tools, tool_choice="required").call().encoder(IDENTITY)
     texts = ('{"name": "f", "arg', 'uments": {"a"', ": 1}", "}")
     parts = [encoder.feed(Delta((Token(at, text, -1.0),))) for at, text in enumerate(texts)]
-    return b"".join([*parts, encoder.feed(Delta(TOKENS[-1:], FINISH))])
+    return joined(*parts, encoder.feed(Delta(TOKENS[-1:], FINISH)))
 
 
 def choices(parsed: ParsedBody) -> bytes:
     """Two answers in turn."""
     encoder = parsed.call().encoder(IDENTITY)
     parts = [encoder.feed(Delta((token,), None, index)) for token in TOKENS[:2] for index in (0, 1)]
-    return b"".join([*parts, *[encoder.feed(Delta(TOKENS[-1:], FINISH, index)) for index in (0, 1)]])
+    return joined(*parts, *[encoder.feed(Delta(TOKENS[-1:], FINISH, index)) for index in (0, 1)])
 
 
 def root() -> bytes:
@@ -90,12 +97,12 @@ def root() -> bytes:
 def said(encoder: Encoder) -> bytes:
     *first, last = TOKENS
     parts = [encoder.feed(Delta((token,))) for token in first]
-    return b"".join([*parts, encoder.feed(Delta((last,), FINISH))])
+    return joined(*parts, encoder.feed(Delta((last,), FINISH)))
 
 
 def broken(parsed: ParsedBody) -> bytes:
     encoder = parsed.call().encoder(IDENTITY)
-    return encoder.feed(Delta(TOKENS[:1])) + encoder.fail(EngineDied("it ended with signal 9"))
+    return joined(encoder.feed(Delta(TOKENS[:1])), encoder.fail(EngineDied("it ended with signal 9")))
 
 
 def written() -> dict[str, bytes]:

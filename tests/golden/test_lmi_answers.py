@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,15 +37,15 @@ FINISH = Finish("eos", prompt_tokens=4, generated_tokens=8, seed=42)
 RELEASES = ("0.25.0", "0.27.0", "0.36.0")
 DETAILS = {"details": True, "do_sample": True}
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
-STREAM: dict[str, object] = {"stream": True}
+STREAM: dict[str, Any] = {"stream": True}
 
 
-def parsed(version: str, form: Format | None = None, **body: object) -> ParsedBody:
+def parsed(version: str, form: Format | None = None, **body: Any) -> ParsedBody:
     document = {"inputs": PROMPT} | body
     return lmi.read(json.dumps(document).encode(), LmiTerms(lmi_release(version), form or Format()))
 
 
-def chat(version: str, form: Format | None = None, **body: object) -> ParsedBody:
+def chat(version: str, form: Format | None = None, **body: Any) -> ParsedBody:
     return lmi.read(json.dumps(CHAT | body).encode(), LmiTerms(lmi_release(version), form or Format()))
 
 

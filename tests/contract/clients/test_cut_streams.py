@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import httpx2
@@ -77,7 +78,8 @@ def test_our_own_reader_sees_the_same_events(streams: Streams, path: str, at: li
 @given(at=cuts, silence=st.integers(0, 100))
 def test_huggingface_hub_reads_the_same_tokens(streams: Streams, at: list[int], silence: int):
     pieces = cut(quiet(streams["/generate_stream"], silence), at)
-    *said, last = huggingface_hub._stream_text_generation_response(lines(pieces), details=True)
+    events: list[Any] = list(huggingface_hub._stream_text_generation_response(lines(pieces), details=True))
+    *said, last = events
     assert last.generated_text == ANSWER == "".join(event.token.text for event in said)
     assert last.details.finish_reason == "eos_token"
 

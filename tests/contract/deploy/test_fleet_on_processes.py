@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
@@ -84,7 +86,7 @@ def desire(of: Endpoint) -> Desired:
     return desired(of, read_image=lambda image: (image, ""), aliases=())
 
 
-def on_uvloop(test: Callable[[Path], Awaitable[None]], home: Path) -> None:
+def on_uvloop(test: Callable[[Path], Coroutine[Any, Any, None]], home: Path) -> None:
     """Runs the test and leaves nothing running, whatever came of it."""
     try:
         uvloop.run(test(home))
@@ -155,10 +157,14 @@ def test_killing_replicas_at_random_leaves_as_many_as_were_wanted(tmp_path: Path
                 for victim in victims:
                     os.kill(pid_of(victim), signal.SIGKILL)
                 gone = {victim.id for victim in victims}
-                await until(lambda gone=gone: not gone & ready_ids(site))
+                await until(partial(all_gone, site, gone))
             await until(lambda: len(site.pool.fleet.endpoints["chat"].ready) == 2)
 
     on_uvloop(story, tmp_path)
+
+
+def all_gone(site: Site, ids: set[str]) -> bool:
+    return not ids & ready_ids(site)
 
 
 def ready_ids(site: Site) -> set[str]:

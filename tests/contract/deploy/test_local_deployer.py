@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -21,7 +22,7 @@ from tests.contract.deploy.harness import find, pid_of, spec_of, standin_command
 from tests.support.waiting import until
 
 from nearstream.core.errors import Unusable
-from nearstream.core.replicas import ReplicaState
+from nearstream.core.replicas import ReplicaState, UnixSocket
 from nearstream.deploy.local import LocalDeployer, serve_command
 from nearstream.deploy.runs import Run
 from nearstream.deploy.watch import Patience
@@ -35,7 +36,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
     """Opens deployers on one home; whatever they started is ended with the test."""
 
     @asynccontextmanager
-    async def open_deployer(home: Path = tmp_path, **options: object) -> AsyncIterator[LocalDeployer]:
+    async def open_deployer(home: Path = tmp_path, **options: Any) -> AsyncIterator[LocalDeployer]:
         wanted = {"environment": ENVIRONMENT, "clock": now, "command": standin_command, **options}
         async with LocalDeployer(home, **wanted) as deployer:
             try:
@@ -286,6 +287,7 @@ async def test_a_deep_home_gets_short_sockets_in_a_folder_of_its_own(opened: Ope
     home = tmp_path / "-".join(["deep"] * 30)
     async with opened(home) as deployer:
         started = await deployer.start(spec_of())
+        assert isinstance(started.address, UnixSocket)
         assert len(started.address.path) < 100
         assert mode_of(Path(started.address.path).parent) == 0o700
         await until_state(deployer, started.id, ReplicaState.READY)

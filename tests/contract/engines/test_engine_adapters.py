@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -202,7 +203,7 @@ async def test_an_adapter_answers_as_the_model_does_with_the_change_folded_into_
 ):
     """Folded in a process of its own: one that has loaded OpenVINO breaks when it handles a signal."""
     arrays, folded = noise(1), tmp_path / "folded"
-    np.savez(tmp_path / "arrays.npz", **arrays)
+    np.savez(tmp_path / "arrays.npz", **cast(dict[str, Any], arrays))
     command = (sys.executable, "-c", FOLDS, str(openvino_settings.model), str(folded))
     fold = await asyncio.create_subprocess_exec(
         *command, str(tmp_path / "arrays.npz"), stderr=asyncio.subprocess.PIPE

@@ -10,6 +10,7 @@ import signal
 import sys
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
@@ -231,7 +232,7 @@ async def test_a_regular_expression_rules_the_text(engine, openvino_settings, wi
 
 
 async def test_a_json_schema_rules_the_text(engine, openvino_settings, with_grammar):
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    schema: dict[str, Any] = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     schema["additionalProperties"] = False
     steps = await collect(engine, sampling=with_grammar("json_schema", json.dumps(schema)), max_new_tokens=64)
     assert steps[-1].finish == "eos"

@@ -8,10 +8,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.contract.frontdoor.test_relay import HEAD, SIGNING_KEYS, Stand, chunk, signed, stand
+from tests.contract.frontdoor.test_relay import HEAD, SIGNING_KEYS, Stand, chunk, stand
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
+from nearstream.client.signing import signed
 from nearstream.core.errors import CallFailed
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.management import management

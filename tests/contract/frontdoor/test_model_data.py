@@ -167,7 +167,8 @@ async def test_keys_that_are_not_given_are_those_of_the_environment(
 
 
 async def test_what_was_fetched_is_not_fetched_again(shelf: Shelf) -> None:
-    url, told = shelf.put("again.tar.gz", tarred(a=b"1")), []
+    told: list[str] = []
+    url = shelf.put("again.tar.gz", tarred(a=b"1"))
     first = await shelf.get(url, progress=told.append)
     count = len(told)
     assert count > 0 and await shelf.get(url, progress=told.append) == first and len(told) == count
@@ -176,7 +177,8 @@ async def test_what_was_fetched_is_not_fetched_again(shelf: Shelf) -> None:
 
 
 async def test_replicas_of_one_deployment_start_together_and_fetch_once(shelf: Shelf) -> None:
-    url, told = shelf.put("together.tar.gz", tarred(a=os.urandom(1_000_000))), []
+    told: list[str] = []
+    url = shelf.put("together.tar.gz", tarred(a=os.urandom(1_000_000)))
     folders = await asyncio.gather(*(shelf.get(url, pin="p1", progress=told.append) for _ in range(4)))
     assert len(set(folders)) == 1
     assert len([line for line in told if "fetching" in line]) == 1

@@ -53,11 +53,12 @@ def least(shape: Any, name: str = "") -> Any:
         return members
     if shape.type_name == "list":
         return [least(shape.member)]
-    return {
+    simple: dict[str, Any] = {
         "map": dict, "boolean": lambda: False, "integer": lambda: 1, "long": lambda: 1,
         "float": lambda: 1.0, "blob": lambda: b"x", "timestamp": lambda: 0,
         "string": lambda: shape.enum[0] if shape.enum else "x" * shape.metadata.get("min", 1),
-    }[shape.type_name]()  # fmt: skip
+    }  # fmt: skip
+    return simple[shape.type_name]()
 
 
 def unharmed(client: Any) -> bool:

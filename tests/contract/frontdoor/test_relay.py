@@ -312,7 +312,7 @@ async def test_a_slow_reader_holds_its_replica_back_and_loses_nothing(tmp_path: 
     sent = 0
     event = b"data: " + b"x" * 4000 + b"\n\n"
 
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
         writer.write(HEAD)
         for _ in range(4000):

@@ -20,6 +20,7 @@ from nearstream.fleet.pool import Pool
 from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api, served
 from nearstream.frontdoor.door import FrontDoor
+from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.frontdoor.view import SiteView
 from nearstream.services.runtime import service as runtime
 from nearstream.services.sagemaker import service as sagemaker
@@ -40,9 +41,10 @@ async def unreachable(*_: object) -> web.StreamResponse:
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     access = Access(Verifier({KEY.access_key: KEY}.get, region=ACCOUNT.region), time.time)
-    rows = [served(sagemaker.service(None, ACCOUNT, time.time)), served(runtime.SERVICE, relay=unreachable)]  # type: ignore[arg-type]
+    rows = [served(sagemaker.service(None, ACCOUNT, time.time)), served(runtime.SERVICE, relay=unreachable)]
     view = SiteView(Pool(random=lambda: 0.0, clock=time.time), ACCOUNT, "", "0", "objects")
-    runner = web.ServerRunner(web.Server(FrontDoor(api=Api(rows, access), access=access, view=view).handle))
+    door = FrontDoor(api=Api(rows, access), access=access, view=view, metrics=FrontDoorMetrics())
+    runner = web.ServerRunner(web.Server(door.handle))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield "http://{}:{}".format(*runner.addresses[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -19,4 +19,4 @@ def models(tmp_path: Path) -> Models:
 @pytest.fixture
 def log() -> Iterator[list[dict[str, Any]]]:
     with structlog.testing.capture_logs() as lines:
-        yield lines
+        yield cast(list[dict[str, Any]], lines)

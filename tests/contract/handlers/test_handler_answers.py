@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 import uvloop
@@ -64,7 +65,7 @@ async def test_a_handler_may_read_the_query_headers_and_its_own_folder(models: M
     """
     given = HandlerInput((("data", b"body"), ("q", b"query")), {"Content-Type": "text/plain"})
     async with models.open(source) as workers:
-        said = [part async for part in workers.invoke(given)]
+        said: list[Any] = [part async for part in workers.invoke(given)]
     assert json.loads(said[1]) == ["query", "body", "from a file", 4]
 
 
@@ -125,7 +126,7 @@ async def test_a_batch_of_one_may_be_answered_as_a_batch(models: Models):
         assert (await call(workers, 21)).json() == 42
 
 
-async def test_finalize_runs_once_the_answer_is_sent(models: Models, log: list[dict[str, object]]):
+async def test_finalize_runs_once_the_answer_is_sent(models: Models, log: list[dict[str, Any]]):
     source = """
         def handle(inputs):
             return None if inputs.is_empty() else Output().add("x").finalize(print, "finalized", 1)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.contract.handlers.models import WAIT_S, Models, asked, call
@@ -79,7 +80,8 @@ async def served(workers: HandlerWorkers, path: Path) -> int:
     """Another call's first item: the worker is free."""
     async with asyncio.timeout(WAIT_S), aclosing(workers.invoke(asked(str(path)))) as parts:
         await anext(parts)
-        return int(json.loads(await anext(parts))["outputs"][0])
+        line: Any = await anext(parts)
+        return int(json.loads(line)["outputs"][0])
 
 
 async def test_each_item_is_a_chunk_of_its_own(models: Models):
@@ -180,11 +182,12 @@ async def test_large_chunks_do_not_pile_up(models: Models):
     async with models.open(source) as workers, aclosing(workers.invoke(asked())) as parts:
         await anext(parts)
         for _ in range(50):
-            assert len(await anext(parts)) == 1 << 20
+            chunk: Any = await anext(parts)
+            assert len(chunk) == 1 << 20
         assert sum(call._output.qsize() for call in workers.running[0]._process._calls.values()) <= AHEAD
 
 
-async def test_raising_before_the_first_item_is_a_clean_answer(models: Models, log: list[dict[str, object]]):
+async def test_raising_before_the_first_item_is_a_clean_answer(models: Models, log: list[dict[str, Any]]):
     source = """
         def items():
             raise ValueError("nothing to draw")

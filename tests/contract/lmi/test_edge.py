@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -40,10 +41,10 @@ class Mirror:
 class Mirrors(Shop):
     @asynccontextmanager
     async def open(self, source: Source) -> AsyncIterator[Served]:
-        yield Mirror()
+        yield cast(Any, Mirror())
 
 
-async def seen(tmp_path: Path, **call: object) -> dict[str, object]:
+async def seen(tmp_path: Path, **call: Any) -> dict[str, Any]:
     async with (
         open_shop(Mirrors(tmp_path), *start("m")) as session,
         session.post("/invocations", **call) as response,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 from tests.contract.replica.scripted import Witness, serving
@@ -16,7 +17,7 @@ async def routes(told: ServerSettings) -> set[tuple[str, str]]:
     """Method and path of each; aiohttp adds HEAD to every GET."""
     built = list[web.Application]()
 
-    def kept(*arguments: object, **options: object) -> web.Application:
+    def kept(*arguments: Any, **options: Any) -> web.Application:
         built.append(build_app(*arguments, **options))
         return built[-1]
 

@@ -40,6 +40,9 @@ class Witness(ScriptedEngine):
         self.asked.append((list(request.prompt), request.sampling, request.max_new_tokens))
         return super().generate(request, on_end=on_end)
 
+    def has_said(self, count: int) -> bool:
+        return self.said >= count
+
     def _say(self, prompt: Sequence[int], said: int) -> int:
         self.said += 1
         if self.said == self.pause_at:
@@ -65,7 +68,7 @@ def ids_of(text: str, directory: Path, *, eos: bool = True) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False) + (end if eos else [])
 
 
-def settings(directory: Path, *, terms: Terms | None = None, **changes: object) -> ServerSettings:
+def settings(directory: Path, *, terms: Terms | None = None, **changes: Any) -> ServerSettings:
     small = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128))
     options = {"port": 0, "grace_s": 5.0} | changes
     return ServerSettings("toy/model", model(directory), terms or small, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import openai
@@ -30,7 +31,7 @@ async def url() -> AsyncIterator[str]:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_streamed_and_whole_answers_say_the_same(url: str):
-    client = AsyncInferenceClient(base_url=url)
+    client: Any = AsyncInferenceClient(base_url=url)
     options = {"max_new_tokens": 40, "return_full_text": False}
     stream = await client.text_generation("Once upon a time", details=True, stream=True, **options)
     events = [event async for event in stream]
@@ -55,7 +56,7 @@ async def test_a_chat_is_answered(url: str):
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_seed_repeats_an_answer(url: str):
-    client = AsyncInferenceClient(base_url=url)
+    client: Any = AsyncInferenceClient(base_url=url)
     options = {"max_new_tokens": 20, "do_sample": True, "seed": 7, "details": True}
     first = await client.text_generation("Once", **options)
     assert first.details.seed == 7
@@ -64,7 +65,7 @@ async def test_a_seed_repeats_an_answer(url: str):
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_stop_string_is_kept_and_ends_the_answer(url: str):
-    client = AsyncInferenceClient(base_url=url)
+    client: Any = AsyncInferenceClient(base_url=url)
     options = {"max_new_tokens": 60, "return_full_text": False, "details": True}
     free = await client.text_generation("Once upon a time", **options)
     stop = free.generated_text[8:12]
@@ -77,7 +78,7 @@ async def test_a_stop_string_is_kept_and_ends_the_answer(url: str):
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("option", [{"typical_p": 0.5}, {"watermark": True}, {"top_n_tokens": 3}])
-async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, object]):
+async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, Any]):
     async with aiohttp.ClientSession(url) as session:
         body = {"inputs": "hi", "parameters": option}
         response = await session.post("/generate", json=body)
@@ -87,7 +88,7 @@ async def test_what_the_engine_lacks_is_refused(url: str, option: dict[str, obje
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_typical_p_beside_a_top_p_is_streamed_as_anything_else(url: str):
-    client = AsyncInferenceClient(base_url=url)
+    client: Any = AsyncInferenceClient(base_url=url)
     options = {"typical_p": 0.95, "top_p": 0.95, "seed": 7, "details": True, "return_full_text": False}
     stream = await client.text_generation("Once", stream=True, max_new_tokens=20, **options)
     events = [event async for event in stream]
@@ -138,7 +139,7 @@ async def test_a_response_format_ends_in_json_that_fits(url: str):
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_sequences_of_one_call_differ_and_the_best_is_the_answer(url: str):
-    client = AsyncInferenceClient(base_url=url)
+    client: Any = AsyncInferenceClient(base_url=url)
     answer = await client.text_generation("Once", best_of=2, do_sample=True, details=True, max_new_tokens=20)
     (other,) = answer.details.best_of_sequences
     assert answer.generated_text != other.generated_text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -26,7 +27,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
         yield running
 
 
-async def post(server: Server, path: str, body: object, **options: object) -> tuple[int, object]:
+async def post(server: Server, path: str, body: object, **options: Any) -> tuple[int, Any]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with aiohttp.ClientSession(server.url) as session:
         response = await session.post(path, data=data, **options)
@@ -93,7 +94,7 @@ async def test_truncate_keeps_the_last_tokens(server: Server, tmp_path: Path):
     ],
 )
 async def test_too_many_tokens_are_refused_in_tgis_words(
-    server: Server, tmp_path: Path, inputs: str, parameters: dict[str, object], message: str
+    server: Server, tmp_path: Path, inputs: str, parameters: dict[str, Any], message: str
 ):
     count = 1 + len(ids_of(inputs, tmp_path, eos=False))
     wanted = {"error": "Input validation error: " + message.format(n=count), "error_type": "validation"}
@@ -169,7 +170,7 @@ async def test_a_chat_without_a_template_is_refused_before_any_stream(tmp_path: 
     ],
 )
 async def test_invocations_takes_what_its_release_takes(
-    tmp_path: Path, version: str, switch: bool, body: dict[str, object], kind: type | str
+    tmp_path: Path, version: str, switch: bool, body: dict[str, Any], kind: type | str
 ):
     terms = Terms(release=tgi_release(version), limits=LIMITS)
     told = settings(tmp_path, terms=terms, messages_api=switch)

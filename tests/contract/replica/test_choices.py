@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import openai
@@ -123,7 +124,7 @@ async def test_an_engine_that_dies_ends_all_answers_with_one_failure(tmp_path: P
         ("/v1/completions", {"prompt": ["One", "Two"]}),
     ],
 )
-async def test_each_answer_takes_a_permit_of_its_own(tmp_path: Path, route: str, body: dict[str, object]):
+async def test_each_answer_takes_a_permit_of_its_own(tmp_path: Path, route: str, body: dict[str, Any]):
     terms = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128, max_concurrent_requests=3))
     engine = Witness(ids_of(ANSWER, tmp_path))
     engine.pause()
@@ -162,7 +163,7 @@ async def test_aborting_a_call_ends_every_one_of_its_answers(tmp_path: Path, str
 
 
 async def _read(
-    session: aiohttp.ClientSession, body: dict[str, object], *, call_id: str = ""
+    session: aiohttp.ClientSession, body: dict[str, Any], *, call_id: str = ""
 ) -> Sequence[bytes]:
     headers = {"x-request-id": call_id}
     async with session.post("/v1/chat/completions", json=body, headers=headers) as response:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,8 +43,14 @@ class Batches:
     async def aclose(self) -> None: ...
 
 
-async def answer(steps: Sequence[Step], **changes: object) -> list[Delta]:
-    options = {"text": "hi", "ids": [1], "sampling": Sampling(), "max_new_tokens": 99, "stop": ()} | changes
+async def answer(steps: Sequence[Step], **changes: Any) -> list[Delta]:
+    options: dict[str, Any] = {
+        "text": "hi",
+        "ids": [1],
+        "sampling": Sampling(),
+        "max_new_tokens": 99,
+        "stop": (),
+    } | changes
     model = ServedModel(
         Batches(steps), TOKENIZER, None, Scheduler(max_size=1, max_tokens=None, max_waiting=0)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -133,7 +134,7 @@ async def test_who_has_priority_goes_first(tmp_path: Path):
                 headers = {"x-nearstream-priority": priority}
                 tasks.create_task(session.post("/generate", json=asked, headers=headers))
                 waiting = max(place, 0)
-                await until(lambda waiting=waiting: in_line(server, waiting))
+                await until(partial(in_line, server, waiting))
             engine.resume()
         lengths = [len(prompt) for prompt, _, _ in engine.asked]
         assert [sorted(lengths).index(length) for length in lengths] == [0, 3, 2, 1]

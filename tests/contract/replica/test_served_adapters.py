@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import numpy as np
@@ -47,7 +47,7 @@ def adapters_in(folder: Path, base: Modules = SMALL, **configured: str) -> Adapt
 
 @asynccontextmanager
 async def scripted(tmp_path: Path, *, key: str | None = None, **configured: str) -> AsyncIterator[Server]:
-    adapters = adapters_in(tmp_path, **configured)
+    adapters = adapters_in(tmp_path, SMALL, **configured)
     told = settings(tmp_path, terms=Terms(limits=LIMITS, adapters=adapters), api_key=key)
     async with serving(told, Witness([7]), adapters=adapters) as running:
         yield running
@@ -171,7 +171,7 @@ class Mute:
 
 
 async def test_a_server_whose_engine_takes_no_adapters_says_so(tmp_path):
-    async with serving(settings(tmp_path), Mute()) as server, client_of(server.url) as client:
+    async with serving(settings(tmp_path), cast(Any, Mute())) as server, client_of(server.url) as client:
         for status, answer in (await client.load("parrot", "/nowhere"), await client.unload("parrot")):
             assert (status, answer["error"]) == (422, "the engine takes no adapters")
 

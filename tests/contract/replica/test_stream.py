@@ -7,7 +7,9 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,7 +23,7 @@ from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.framing import sse
 
 
-async def chunks(server: Server, path: str, body: dict[str, object]) -> list[bytes]:
+async def chunks(server: Server, path: str, body: dict[str, Any]) -> list[bytes]:
     """The answer's HTTP chunks."""
     async with aiohttp.ClientSession() as session, session.post(server.url + path, json=body) as response:
         assert response.status == 200
@@ -36,7 +38,7 @@ async def chunks(server: Server, path: str, body: dict[str, object]) -> list[byt
         return found
 
 
-def events(found: list[bytes]) -> list[dict[str, object]]:
+def events(found: list[bytes]) -> list[dict[str, Any]]:
     return [json.loads(event.data) for event in sse.Decoder().feed(b"".join(found))]
 
 
@@ -111,7 +113,7 @@ async def test_a_client_that_leaves_before_the_first_token_aborts_it_too(tmp_pat
 async def test_an_engine_that_dies_is_told_in_the_stream(tmp_path: Path):
     ids = ids_of("hello", tmp_path, eos=False)
     message = "Request failed during generation: it ended with signal 9"
-    bodies = {
+    bodies: dict[str, dict[str, Any]] = {
         "/generate_stream": {"inputs": "hi"},
         "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}], "stream": True},
     }
@@ -120,7 +122,7 @@ async def test_an_engine_that_dies_is_told_in_the_stream(tmp_path: Path):
         engine = Witness(ids, delay_s=0.01)
         async with serving(settings(tmp_path), engine) as server, asyncio.TaskGroup() as tasks:
             call = tasks.create_task(chunks(server, path, body))
-            await until(lambda engine=engine: engine.said > 1)
+            await until(partial(engine.has_said, 2))
             engine.die("it ended with signal 9")
         ends[path] = call.result()
     assert events(ends["/generate_stream"])[-1] == {"error": message, "error_type": "generation"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import openai
@@ -66,7 +67,7 @@ async def test_a_call_comes_as_it_is_written(tmp_path: Path):
 
 async def test_huggingface_hub_reads_calls_too(tmp_path: Path):
     async with serving(settings(tmp_path, terms=TERMS), saying(CALL, tmp_path)) as server:
-        asked = AsyncInferenceClient(base_url=server.url)
+        asked: Any = AsyncInferenceClient(base_url=server.url)
         answer = await asked.chat_completion(ASK, tools=TOOLS, tool_choice="required")
         assert answer.choices[0].message.tool_calls[0].function.name == "weather"
         stream = await asked.chat_completion(ASK, tools=TOOLS, stream=True)
@@ -119,7 +120,7 @@ async def test_a_template_that_knows_no_tools_gets_them_in_the_last_turn(tmp_pat
 )
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_tool_error_comes_before_any_stream(
-    tmp_path: Path, changes: dict[str, object], error: str, stream: bool
+    tmp_path: Path, changes: dict[str, Any], error: str, stream: bool
 ):
     async with (
         serving(settings(tmp_path), saying(CALL, tmp_path)) as server,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ class Worker:
             raise RuntimeError("cannot be read")
         return weights
 
-    def told(self, kind: type) -> list[object]:
+    def told(self, kind: type) -> list[Any]:
         while True:
             if told := [frame for frame in self.pipelines.step() if isinstance(frame, kind)]:
                 return told
@@ -97,7 +98,8 @@ def test_the_first_adapter_opens_a_lane_while_the_base_goes_on():
     worker.may_open.clear()
     worker.submit((7, 0))
     worker.pipelines.take(LoadAdapter(1, "adapter 1"))
-    assert [worker.pipelines.step()[0].advances[0].id for _ in range(3)] == [7, 7, 7]
+    stepped: list[Any] = [worker.pipelines.step()[0] for _ in range(3)]
+    assert [one.advances[0].id for one in stepped] == [7, 7, 7]
     worker.may_open.set()
     assert worker.told(AdapterTried) == [AdapterTried(1)]
     assert worker.opened[0].active == ["adapter 1"]
@@ -178,9 +180,9 @@ def test_a_lane_that_cannot_be_opened_is_told_and_the_base_goes_on():
 
     pipelines = AdapterScheduler(worker.base, no_memory, worker.read, most=1)
     pipelines.take(LoadAdapter(1, "adapter 1"))
-    told = []
+    told: list[Any] = []
     while not told:
-        told = pipelines.step()
+        told = list(pipelines.step())
     assert told == [AdapterTried(1, "out of memory")]
     assert not pipelines.busy
 

@@ -12,6 +12,7 @@ from nearstream.core.errors import Invalid
 from nearstream.core.generation import Grammar
 from nearstream.engines import grammar_process
 from nearstream.engines.grammar_process import GrammarProcess, answer
+from nearstream.grammars.compiled import MOST_SOURCE_BYTES
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_one_that_takes_too_much_of_a_processor_is_refused(monkeypatch):
 async def test_a_source_that_is_too_long_is_refused_before_anything_is_started(process):
     began = time.perf_counter()
     with pytest.raises(Invalid, match="its text has more than"):
-        await process.ebnf(Grammar("json_schema", '"' + "x" * grammar_process.MOST_SOURCE_BYTES + '"'))
+        await process.ebnf(Grammar("json_schema", '"' + "x" * MOST_SOURCE_BYTES + '"'))
     assert time.perf_counter() - began < 0.5
     assert process._process is None
 

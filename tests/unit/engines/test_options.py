@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_typical_p_is_taken_with_a_top_k_or_a_top_p_and_told():
     ],
 )
 def test_typical_p_is_refused_where_the_candidates_would_not_be_the_right_ones(
-    changes: dict[str, object], hint: str
+    changes: dict[str, Any], hint: str
 ):
     asked = {"do_sample": True, "typical_p": 0.95, "top_k": 10, "repetition_penalty": 1.03} | changes
     with pytest.raises(Unsupported, match=hint) as refused:

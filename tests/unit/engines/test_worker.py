@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any, cast
 
 import pytest
 
@@ -56,7 +57,7 @@ def ours():
     def run() -> None:
         # Closed while it wrote or while it read: it ends either way.
         with theirs, pytest.raises((EOFError, ConnectionError)):
-            serve(theirs, Inbox(theirs, FrameReader(decode_to_worker)), Counting())
+            serve(theirs, Inbox(theirs, FrameReader(decode_to_worker)), cast(Any, Counting()))
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -71,7 +72,8 @@ def ours():
 def advances(sock: socket.socket):
     reader = FrameReader(decode_from_worker)
     while True:
-        for frame in reader.feed(sock.recv(4096)):
+        frames: list[Any] = list(reader.feed(sock.recv(4096)))
+        for frame in frames:
             yield from frame.advances
 
 

@@ -50,6 +50,11 @@ class Pretender:
         self.replicas.pop(replica_id, None)
         self._wake.set()
 
+    async def stop_all(self, *, grace_s: float) -> int:
+        count = len(self.replicas)
+        self.replicas.clear()
+        return count
+
     async def observe(self) -> list[Replica]:
         self.looks += 1
         return list(self.replicas.values())

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import pytest
 from tests.unit.fleet.fleets import endpoint, replica, spec, variant
@@ -233,7 +234,7 @@ async def test_idle_returns_when_the_last_request_is_done() -> None:
 async def test_the_policy_never_sees_an_empty_choice() -> None:
     seen: list[int] = []
 
-    def first(candidates: Sequence[object], _session: str | None) -> Replica:
+    def first(candidates: Sequence[Any], _session: str | None) -> Replica:
         seen.append(len(candidates))
         return candidates[0].replica
 

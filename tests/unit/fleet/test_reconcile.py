@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -216,7 +216,7 @@ class World:
     deaths_to_come: int = 0
     now: float = NOW
     most: int = 0
-    numbers: Iterable[int] = field(default_factory=count)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def step(self) -> list[Action]:
         actions = plan(self.desired, list(self.replicas.values()), self.now)

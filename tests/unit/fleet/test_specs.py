@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.unit.fleet.fleets import VARIANT, endpoint, model, spec
@@ -121,7 +122,7 @@ def test_no_model_data_is_none() -> None:
 
 
 def test_a_deployment_is_another_one_when_it_is_made_anew() -> None:
-    def of(**changes: object) -> str:
+    def of(**changes: Any) -> str:
         data = with_data()
         return spec_for(
             replace(endpoint(), **changes), VARIANT, data, read_image=read_image, aliases=()

@@ -75,8 +75,9 @@ def test_what_cannot_be_enforced_is_refused_by_keyword_and_place(name: str):
     ],
 )  # fmt: skip
 def test_an_annotation_changes_nothing(annotation: dict[str, object]):
-    plain = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 3}}, "required": ["a"]}
-    told = {**plain, **annotation, "properties": {"a": {**plain["properties"]["a"], **annotation}}}
+    item = {"type": "integer", "minimum": 3}
+    plain = {"type": "object", "properties": {"a": item}, "required": ["a"]}
+    told = {**plain, **annotation, "properties": {"a": {**item, **annotation}}}
     assert rules_of(told).ebnf() == rules_of(plain).ebnf()
 
 

@@ -208,7 +208,8 @@ def test_the_parts_of_an_async_answer_are_made_by_a_formatter():
 
     async def parts(formatter: Any, **options: Any) -> list[dict[str, Any]]:
         made = handle_streaming_response(words(), formatter, **options)
-        return [output.content.value_at(0).fields async for output in made]
+        contents: list[Any] = [output.content.value_at(0) async for output in made]
+        return [content.fields for content in contents]
 
     told = asyncio.run(parts(lambda word: ({"word": word}, word == "b")))
     assert told == [{"data": '{"word": "a"}\n', "last": False}, {"data": '{"word": "b"}\n', "last": True}]

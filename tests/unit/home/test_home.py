@@ -98,7 +98,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
     target = tmp_path / "credentials.json"
     opened = os.open
 
-    def full(path: object, flags: int, mode: int = 0o777) -> int:
+    def full(path: str, flags: int, mode: int = 0o777) -> int:
         opened(path, flags, mode)
         return opened("/dev/full", os.O_WRONLY)
 

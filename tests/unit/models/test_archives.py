@@ -11,6 +11,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +24,7 @@ WIDE = Bounds()
 Entry = tuple[tarfile.TarInfo, bytes]
 
 
-def entry(name: str, data: bytes = b"", **fields: object) -> Entry:
+def entry(name: str, data: bytes = b"", **fields: Any) -> Entry:
     info = tarfile.TarInfo(name)
     info.size = len(data)
     for field, value in fields.items():
@@ -31,7 +32,7 @@ def entry(name: str, data: bytes = b"", **fields: object) -> Entry:
     return info, data
 
 
-def tar(path: Path, *entries: Entry, mode: str = "w:gz") -> Path:
+def tar(path: Path, *entries: Entry, mode: Any = "w:gz") -> Path:
     with tarfile.open(path, mode) as file:
         for info, data in entries:
             file.addfile(info, io.BytesIO(data))
@@ -62,7 +63,7 @@ WHOLE = {"serving.properties": b"engine=Python\n", "code/model.py": b"x = 1\n", 
 
 
 @pytest.mark.parametrize("form", ["w:gz", "w", "zip", "pax", "gnu"])
-def test_every_form_comes_out_as_it_went_in(tmp_path: Path, form: str) -> None:
+def test_every_form_comes_out_as_it_went_in(tmp_path: Path, form: Any) -> None:
     path = tmp_path / "model"
     if form == "zip":
         zipped(path, *WHOLE.items())

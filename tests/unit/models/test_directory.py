@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ CONFIG = {
 }
 
 
-def write(folder: Path, **documents: object) -> Path:
+def write(folder: Path, **documents: Any) -> Path:
     for name, document in documents.items():
         (folder / f"{name}.json").write_text(json.dumps(document))
     return folder
@@ -50,7 +51,7 @@ def checkpoint(tmp_path) -> Path:
 def test_an_ir_tells_what_an_engine_must_know(ir):
     model = read_model(ir)
     assert (model.kind, model.model, model.architecture, model.dtype) == ("ir", ir, "llama", "bfloat16")
-    assert (model.context_tokens, model.vocab_size, model.eos_token_ids) == (2048, 300, {2})
+    assert (model.context_tokens, model.vocab_size, model.eos_token_ids) == (2048, 300, frozenset({2}))
     assert model.kv_bytes_per_token == 2 * 2 * 2 * 16 * 2
     assert model.tokenizer == ir / "tokenizer.json"
 
@@ -68,7 +69,7 @@ def test_an_end_of_sequence_token_may_be_an_object(ir):
 def test_a_model_of_text_and_images_is_described_by_its_text_part(ir):
     write(ir, config={"model_type": "llava", "text_config": CONFIG})
     model = read_model(ir)
-    assert (model.architecture, model.context_tokens, model.eos_token_ids) == ("llava", 2048, {2})
+    assert (model.architecture, model.context_tokens, model.eos_token_ids) == ("llava", 2048, frozenset({2}))
 
 
 def test_a_checkpoint_is_known_by_its_safetensors(checkpoint):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
@@ -23,7 +24,7 @@ def string(text: str) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def value(held: object) -> bytes:
+def value(held: Any) -> bytes:
     """A type number and the value."""
     if isinstance(held, str):
         return struct.pack("<I", STRING) + string(held)
@@ -64,9 +65,7 @@ BYTE_LEVEL_METADATA = METADATA | {
 }
 
 
-def gguf(
-    path: Path, metadata: dict[str, object] = METADATA, *, tensor_offset: int = 0, body: int = 64
-) -> Path:
+def gguf(path: Path, metadata: dict[str, Any] = METADATA, *, tensor_offset: int = 0, body: int = 64) -> Path:
     pairs = [string(key) + value(held) for key, held in metadata.items()]
     tensor = string("w") + struct.pack("<IQIQ", 1, 16, 1, tensor_offset)
     head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs)) + b"".join(pairs) + tensor
@@ -78,7 +77,7 @@ def test_a_file_tells_what_an_engine_must_know(tmp_path):
     path = gguf(tmp_path / "tiny.gguf")
     model = read_model(path)
     assert (model.kind, model.name, model.model, model.path) == ("gguf", "tiny", path, tmp_path)
-    assert (model.context_tokens, model.vocab_size, model.eos_token_ids) == (512, 10, {2})
+    assert (model.context_tokens, model.vocab_size, model.eos_token_ids) == (512, 10, frozenset({2}))
     assert model.kv_bytes_per_token == 2 * 2 * 2 * 16 * 2
     assert model.tokenizer is None
 
@@ -110,7 +109,7 @@ def test_another_kind_of_file_is_refused(tmp_path):
         read_model(path)
 
 
-async def unpacked(tmp_path: Path, metadata: dict[str, object]) -> tuple[Tokenizer, dict[str, str]]:
+async def unpacked(tmp_path: Path, metadata: dict[str, Any]) -> tuple[Tokenizer, dict[str, str]]:
     model = await resolve(
         str(gguf(tmp_path / "tiny.gguf", metadata)), formats=("ir", "gguf"), cache=tmp_path / "cache"
     )

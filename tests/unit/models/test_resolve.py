@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.models.test_directory import CONFIG, safetensors, write
 
@@ -44,7 +46,8 @@ async def test_it_stops_at_a_format_that_the_engine_takes(tmp_path):
     (tmp_path / "openvino_model.bin").write_bytes(b"")
     safetensors(tmp_path / "model.safetensors", 64)
     write(tmp_path, config=CONFIG, tokenizer={})
-    for formats, kind in ((("ir", "gguf"), "ir"), (("hf",), "hf"), (("gguf", "hf"), "hf")):
+    cases: tuple[tuple[Any, str], ...] = ((("ir", "gguf"), "ir"), (("hf",), "hf"), (("gguf", "hf"), "hf"))
+    for formats, kind in cases:
         assert (await resolve(str(tmp_path), formats=formats, cache=tmp_path / "cache")).kind == kind
 
 
@@ -52,4 +55,4 @@ async def test_a_format_that_cannot_be_made_into_one_that_the_engine_takes_is_re
     safetensors(tmp_path / "model.safetensors", 64)
     write(tmp_path, config=CONFIG, tokenizer={})
     with pytest.raises(Unusable, match="is a Hugging Face checkpoint, and the engine does not load that"):
-        await resolve(str(tmp_path), formats=("gguf",), cache=tmp_path / "cache")
+        await resolve(str(tmp_path), formats=["gguf"], cache=tmp_path / "cache")

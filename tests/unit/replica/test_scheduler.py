@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -120,7 +121,7 @@ async def test_high_goes_before_normal_before_low_and_equals_in_order():
         asked = [low, normal, high, normal, high]
         line = [Visitor(limited, tasks, priority=priority) for priority in asked]
         await settle()
-        order = []
+        order: list[Any] = []
         current = running
         while len(order) < len(line):
             await current.leave()

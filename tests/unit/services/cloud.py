@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from aiohttp import web
 from botocore.config import Config
@@ -43,6 +44,9 @@ class Cloud:
             (runtime.SERVICE, self._invoke),
         ]
         self.signed_at = 0.0
+        self.url = ""
+        self.sagemaker: Any = None
+        self.runtime: Any = None
         verifier = Verifier(lambda access_key: KEY if access_key == KEY.access_key else None)
         self.access = Access(verifier, lambda: self.signed_at)
         self.api = Api(

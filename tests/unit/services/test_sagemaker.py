@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -171,7 +172,7 @@ async def test_what_does_not_exist_is_named_by_its_arn(cloud, name, members, mes
 
 async def test_a_second_of_the_same_name_is_refused_in_any_case(cloud):
     await cloud.make_endpoint()
-    for name, noun, kind, members in [
+    made: list[tuple[str, str, str, dict[str, Any]]] = [
         ("create_model", "model", "model", {"ModelName": "CHAT", "PrimaryContainer": {"Image": TGI}}),
         (
             "create_endpoint_config",
@@ -180,7 +181,8 @@ async def test_a_second_of_the_same_name_is_refused_in_any_case(cloud):
             {"EndpointConfigName": "chat", "ProductionVariants": [VARIANT]},
         ),
         ("create_endpoint", "endpoint", "endpoint", {"EndpointName": "Chat", "EndpointConfigName": "chat"}),
-    ]:
+    ]
+    for name, noun, kind, members in made:
         _, message, _ = await refused(cloud.call(name, **members))
         assert message == f'Cannot create already existing {noun} "{ARN}{kind}/chat".'
 
@@ -266,7 +268,8 @@ async def test_weights_and_counts_change_on_a_running_endpoint(cloud):
 async def test_a_change_is_tried_again_when_the_reconcile_loop_wrote_meanwhile(cloud, monkeypatch):
     await cloud.make_endpoint()
     await cloud.settle("chat", "InService")
-    replace, times = cloud.store.replace, []
+    replace = cloud.store.replace
+    times: list[Any] = []
 
     async def overtaken(old, new):
         if not times:

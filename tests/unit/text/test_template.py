@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.toy_tokenizers import TEMPLATE
@@ -18,7 +19,7 @@ SPECIAL = SpecialTokens(bos="<s>", eos="</s>")
 HELLO = (Message("user", "Hello"),)
 
 
-def render(source: str, messages: tuple[Message, ...] = HELLO, **options: object) -> str:
+def render(source: str, messages: tuple[Message, ...] = HELLO, **options: Any) -> str:
     now = datetime(2026, 3, 4, tzinfo=UTC)
     return ChatTemplate(source, SPECIAL).render(messages, now=lambda: now, **options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,11 +32,11 @@ from nearstream.wire.dialects.lmi.terms import Format, LmiTerms, lmi_release
 TERMS = LmiTerms(lmi_release("0.25.0"))
 
 
-def terms(version: str, **form: object) -> LmiTerms:
+def terms(version: str, **form: Any) -> LmiTerms:
     return LmiTerms(lmi_release(version), Format(**form))
 
 
-def call(parameters: object = None, *, given: LmiTerms = TERMS, **body: object) -> LmiCall:
+def call(parameters: object = None, *, given: LmiTerms = TERMS, **body: Any) -> LmiCall:
     document = {"inputs": "hi"} | ({} if parameters is None else {"parameters": parameters}) | body
     found = lmi.read(json.dumps(document).encode(), given).call()
     assert isinstance(found, LmiCall)
@@ -105,7 +106,7 @@ def test_a_body_of_inputs_alone_is_greedy_and_thirty_tokens_long():
     ],
 )
 def test_release_operator_and_caller_decide_together_what_streams(
-    version: str, form: dict[str, object], stream: bool, kind: str
+    version: str, form: dict[str, Any], stream: bool, kind: str
 ):
     found = call(given=terms(version, **form), stream=stream)
     assert found.kind == kind
@@ -150,7 +151,7 @@ def test_an_empty_text_is_refused():
         ),
     ],
 )
-def test_a_broken_rule_says_what_was_wanted(parameters: dict[str, object], message: str):
+def test_a_broken_rule_says_what_was_wanted(parameters: dict[str, Any], message: str):
     with pytest.raises(Invalid) as refused:
         call(parameters)
     assert str(refused.value) == message
@@ -215,7 +216,7 @@ def test_one_of_top_n_tokens_is_one_answer_since_0_35_and_an_alternative_before(
         ({"do_sample": True, "temperature": 0}, False, False),
     ],
 )
-def test_up_to_0_31_only_do_sample_samples(parameters: dict[str, object], early: bool, late: bool):
+def test_up_to_0_31_only_do_sample_samples(parameters: dict[str, Any], early: bool, late: bool):
     for version, sampled in (("0.31.0", early), ("0.32.0", late), ("0.36.0", late)):
         (request,) = call(parameters, given=terms(version)).requests
         assert request.sampling.do_sample is sampled
@@ -233,7 +234,7 @@ def test_up_to_0_31_only_do_sample_samples(parameters: dict[str, object], early:
     ],
 )
 def test_stop_strings_come_alone_or_in_a_list_under_either_name(
-    parameters: dict[str, object], stop: tuple[str, ...]
+    parameters: dict[str, Any], stop: tuple[str, ...]
 ):
     assert call(parameters).requests[0].stop == stop
 
@@ -353,7 +354,7 @@ def test_a_body_may_name_its_formatter_before_the_operators():
         ("0.25.0", {"inputs": "a", "messages": []}, lmi.ParsedLmiGenerate),
     ],
 )
-def test_the_keys_of_a_body_say_what_it_is(version: str, body: dict[str, object], kind: type):
+def test_the_keys_of_a_body_say_what_it_is(version: str, body: dict[str, Any], kind: type):
     found = lmi.read(json.dumps(body).encode(), terms(version))
     assert isinstance(found, kind)
 
@@ -376,7 +377,7 @@ def test_a_body_without_any_of_these_keys_is_told_of_them():
     ],
 )
 def test_a_conversation_streams_as_its_release_and_operator_have_it(
-    version: str, form: dict[str, object], content_type: str
+    version: str, form: dict[str, Any], content_type: str
 ):
     for stream, expected in ((True, content_type), (False, "application/json")):
         body = {"messages": [{"role": "user", "content": "a"}], "stream": stream}
@@ -423,7 +424,7 @@ KEYS = st.sampled_from(["inputs", "parameters", "stream", "adapters", "messages"
     st.dictionaries(KEYS, VALUES, max_size=3),
 )
 def test_no_body_however_odd_is_anything_but_answered_or_refused(
-    version: str, form: Format, parameters: dict[str, object], rest: dict[str, object]
+    version: str, form: Format, parameters: dict[str, Any], rest: dict[str, Any]
 ):
     body = {"inputs": "a", "parameters": parameters} | rest
     with suppress(Invalid):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -31,7 +32,7 @@ texts = st.lists(words, max_size=12)
 cuts = st.lists(st.integers(0, 100_000), max_size=20)
 
 
-def encoder(version: str, form: Format | None = None, **body: object) -> Encoder:
+def encoder(version: str, form: Format | None = None, **body: Any) -> Encoder:
     terms = LmiTerms(lmi_release(version), form or Format())
     return lmi.read(json.dumps({"inputs": "hi"} | body).encode(), terms).call().encoder(IDENTITY)
 
@@ -171,7 +172,7 @@ def test_several_inputs_share_the_lines_of_one_stream():
     ("version", "form"),
     [("0.23.0", "jsonlines"), ("0.27.0", "jsonlines"), ("0.27.0", "jsonlines_chat"), ("0.36.0", None)],
 )
-def test_a_reader_of_lines_reaches_the_error_that_ends_a_stream(version: str, form: str | None):
+def test_a_reader_of_lines_reaches_the_error_that_ends_a_stream(version: str, form: Any):
     told = encoder(version, Format(form), stream=True)
     sent = [*parts(told.feed(Delta((Token(9, "a", -1.0),)))), *parts(told.fail(EngineDied("out of memory")))]
     *_, last = lines(sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"properti
 HELLO = [{"role": "user", "content": "hi"}]
 
 
-def chat(terms: Terms = Terms(), **body: object) -> GenerationRequest:  # noqa: B008 - frozen
+def chat(terms: Terms = Terms(), **body: Any) -> GenerationRequest:  # noqa: B008 - frozen
     document = {"model": "tgi", "messages": HELLO} | body
     return first(openai.read_chat(json.dumps(document).encode(), terms).call())
 
@@ -35,17 +36,17 @@ def first(call: GenerationCall) -> GenerationRequest:
     return replace(request, sampling=call.settle(request, prompt_tokens=1).sampling)
 
 
-def requests(**body: object) -> tuple[GenerationRequest, ...]:
+def requests(**body: Any) -> tuple[GenerationRequest, ...]:
     document = {"messages": HELLO} | body
     return openai.read_chat(json.dumps(document).encode(), Terms()).call().requests
 
 
-def completions(**body: object) -> tuple[GenerationRequest, ...]:
+def completions(**body: Any) -> tuple[GenerationRequest, ...]:
     document = {"model": "tgi", "prompt": "hi"} | body
     return openai.read_completion(json.dumps(document).encode(), Terms()).call().requests
 
 
-def completion(**body: object) -> GenerationRequest:
+def completion(**body: Any) -> GenerationRequest:
     return completions(**body)[0]
 
 
@@ -111,7 +112,7 @@ def test_messages_become_plain_text():
         ({"type": "json_object", "schema": {"type": "array"}}, {"type": "array"}),
     ],
 )
-def test_a_response_format_is_a_grammar(form: dict[str, object], schema: dict[str, object]):
+def test_a_response_format_is_a_grammar(form: dict[str, Any], schema: dict[str, Any]):
     grammar = chat(response_format=form).sampling.grammar
     assert grammar is not None
     assert json.loads(grammar.source) == schema
@@ -152,9 +153,7 @@ def test_a_response_format_is_a_grammar(form: dict[str, object], schema: dict[st
         ),
     ],
 )
-def test_what_cannot_be_honoured_is_refused(
-    body: dict[str, object], kind: type[NearstreamError], message: str
-):
+def test_what_cannot_be_honoured_is_refused(body: dict[str, Any], kind: type[NearstreamError], message: str):
     with pytest.raises(kind, match=message):
         chat(**body)
 
@@ -189,7 +188,7 @@ def test_a_completion_takes_several_prompts():
         ({"best_of": 1, "n": 2}, "`best_of` is not supported"),
     ],
 )
-def test_what_a_completion_cannot_do_is_refused_by_name(body: dict[str, object], message: str):
+def test_what_a_completion_cannot_do_is_refused_by_name(body: dict[str, Any], message: str):
     with pytest.raises(Unsupported, match=message):
         completion(**body)
 
@@ -212,7 +211,7 @@ def test_what_asks_for_nothing_more_is_taken():
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_engine_that_lacks_an_option_is_quoted_under_the_options_name_in_the_body(
-    body: dict[str, object], lacks: str, named: str, stream: bool
+    body: dict[str, Any], lacks: str, named: str, stream: bool
 ):
     read = openai.read_chat if "messages" in body else openai.read_completion
     parsed = read(json.dumps(body | {"stream": stream}).encode(), Terms())

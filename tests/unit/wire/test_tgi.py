@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,13 +33,13 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 def call(
-    parameters: object = None, *, route: tgi.Route = tgi.Route.GENERATE, terms: Terms = TERMS, **body: object
+    parameters: object = None, *, route: tgi.Route = tgi.Route.GENERATE, terms: Terms = TERMS, **body: Any
 ):
     document = {"inputs": "hi"} | ({} if parameters is None else {"parameters": parameters}) | body
     return tgi.read(json.dumps(document).encode(), terms, route=route).call()
 
 
-def settled(parameters: object = None, *, prompt_tokens: int = 1, **options: object) -> Settled:
+def settled(parameters: object = None, *, prompt_tokens: int = 1, **options: Any) -> Settled:
     found = call(parameters, **options)
     return found.settle(found.requests[0], prompt_tokens=prompt_tokens)
 
@@ -84,7 +85,7 @@ def settled(parameters: object = None, *, prompt_tokens: int = 1, **options: obj
         ),
     ],
 )
-def test_a_broken_rule_is_told_in_tgis_words(parameters: dict[str, object], message: str):
+def test_a_broken_rule_is_told_in_tgis_words(parameters: dict[str, Any], message: str):
     with pytest.raises(Invalid) as refused:
         settled(parameters)
     assert str(refused.value) == message
@@ -111,7 +112,7 @@ def test_the_first_broken_rule_counts():
         ),
     ],
 )
-def test_what_cannot_be_streamed_is_refused_first(parameters: dict[str, object], message: str):
+def test_what_cannot_be_streamed_is_refused_first(parameters: dict[str, Any], message: str):
     with pytest.raises(Invalid) as refused:
         call(parameters, route=tgi.Route.STREAM)
     assert str(refused.value) == message
@@ -140,7 +141,7 @@ def test_best_of_asks_for_so_many_sequences():
         ({"repetition_penalty": 1.1}, False),
     ],
 )
-def test_sampling_is_on_when_asked_for_or_implied(parameters: dict[str, object] | None, sampled: bool):
+def test_sampling_is_on_when_asked_for_or_implied(parameters: dict[str, Any] | None, sampled: bool):
     assert call(parameters).requests[0].sampling.do_sample is sampled
 
 
@@ -194,7 +195,7 @@ def test_every_option_reaches_the_engine():
         {"type": "json_schema", "value": {"name": "thing", "schema": SCHEMA}},
     ],
 )
-def test_a_schema_is_taken_in_each_of_its_forms(grammar: dict[str, object]):
+def test_a_schema_is_taken_in_each_of_its_forms(grammar: dict[str, Any]):
     found = settled({"grammar": grammar}).sampling.grammar
     assert found is not None
     assert (found.kind, json.loads(found.source)) == ("json_schema", SCHEMA)

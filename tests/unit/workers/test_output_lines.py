@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,5 +40,5 @@ def test_a_progress_bars_returns_end_lines_only_where_that_is_wanted():
     for returns, wanted in ((True, ["10%", "20%", "done"]), (False, ["10%\\r20%", "done"])):
         lines = Lines(returns=returns)
         lines.feed(b"10%\r20%\r\ndone\r\n")
-        found = iter(lambda lines=lines: lines.next(last=True), None)
+        found = iter(partial(lines.next, last=True), None)
         assert [line for line in found if line] == wanted

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 
 import psutil
 import pytest
@@ -127,7 +128,7 @@ async def test_killing_one_that_ended_already_is_no_error():
     """The system may know of its end before we do."""
     for _ in range(20):
         process = await started("", Heard())
-        eventually(lambda pid=process.pid: ended(pid), "the process ends")  # and our loop stands still
+        eventually(partial(ended, process.pid), "the process ends")  # and our loop stands still
         process.kill("it did not load")
         assert await process.ended() == Exit(0)
         process.kill("once more")

@@ -282,7 +282,7 @@ def test_a_blob_that_is_no_base64_is_refused():
         ("PATCH", ("/2015-03-31/functions/", ""), b"", AwsError),
     ],
 )
-def test_a_rest_request_that_cannot_be_read_is_refused(method, target, body, kind):
+def test_a_rest_request_that_cannot_be_read_is_refused(method, target: tuple[str, str], body, kind):
     with pytest.raises(kind):
         restjson.parse(LAMBDA, RawRequest(method, *target, (), body))
 
