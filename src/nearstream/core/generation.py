@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["length", "eos", "stop"]
-Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation, its content joined to plain text."""
+class ToolCall:
+    """A call of a tool that an assistant made. `arguments` is JSON text, as it was generated."""
 
-    role: Role
-    content: str
+    name: str
+    arguments: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, its content joined to plain text; None beside `tool_calls`.
+
+    `role` is any that the model's chat template takes. `tool_call_id`: the call that a tool's result answers.
+    """
+
+    role: str
+    content: str | None
     name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

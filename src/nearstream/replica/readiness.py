@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from nearstream.core.errors import NotReady
 from nearstream.core.ports import Engine
+from nearstream.replica.encoding import TextEncoder
 from nearstream.replica.scheduler import Scheduler
-from nearstream.text.template import ChatTemplate
+from nearstream.replica.templates.renderer import TemplateRenderer
 from nearstream.text.tokenizer import Tokenizer
 
 
@@ -17,7 +18,8 @@ class ServedModel:
 
     engine: Engine
     tokenizer: Tokenizer
-    template: ChatTemplate | None
+    encoder: TextEncoder
+    template: TemplateRenderer | None
     scheduler: Scheduler
 
 

@@ -58,7 +58,12 @@ async def respond(
         with context.admission.enter() as permits:
             generation = parsed.call()
             permits.take(len(generation.requests))
-            prompts = await prepare(generation, model, entropy=context.entropy)
+            prompts = await prepare(
+                generation,
+                model,
+                entropy=context.entropy,
+                max_tokens=context.settings.terms.limits.max_total_tokens,
+            )
             timings.prepared()
             response = _Response(request, generation, prompts, model, context, call)
             return await (response.stream() if generation.stream else response.whole(timings))

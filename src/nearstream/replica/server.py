@@ -16,6 +16,7 @@ from nearstream.core.ports import Engine
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
 from nearstream.replica.calls import Calls
+from nearstream.replica.encoding import TextEncoder
 from nearstream.replica.host import Place, host
 from nearstream.replica.operation import Operation
 from nearstream.replica.prompts import Entropy
@@ -23,10 +24,11 @@ from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.responses import ServerContext
 from nearstream.replica.scheduler import Scheduler
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.templates.renderer import template_renderer
 from nearstream.telemetry.metrics import Gauge
 from nearstream.telemetry.spans import Trace, untraced
 from nearstream.telemetry.tgi import TgiMetrics
-from nearstream.text.template import load_template
+from nearstream.text.template_sources import template_sources
 from nearstream.text.tokenizer import load_tokenizer
 
 AppBuilder = Callable[[ServerContext, Operation, Adapters], web.Application]
@@ -132,8 +134,8 @@ async def _hold(
 ) -> None:
     """Keep the engine open until cancelled."""
     tokenizer = await asyncio.to_thread(load_tokenizer, settings.model_directory)
-    template = load_template(settings.model_directory, tokenizer.special)
-    async with engine_factory() as engine:
-        readiness.open(ServedModel(engine, tokenizer, template, scheduler))
+    renderer = template_renderer(template_sources(settings.model_directory), tokenizer.special)
+    async with renderer as template, engine_factory() as engine:
+        readiness.open(ServedModel(engine, tokenizer, TextEncoder(tokenizer), template, scheduler))
         on_ready()
         await asyncio.Event().wait()

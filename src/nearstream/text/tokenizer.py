@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import tokenizers
 
 from nearstream.core.errors import Unusable
+from nearstream.formats.json_file import read_json_object
 from nearstream.text.detokenizer import ByteDetokenizer, Detokenizer, WindowDetokenizer
 from nearstream.text.pieces import fallback_bytes, is_byte_level, piece_bytes
 
@@ -101,16 +101,6 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         eos_ids=_eos_ids(directory, backend, _token_text(config.get("eos_token"))),
     )
     return Tokenizer(backend, special)
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, {} where there is no such file. Raises Unusable."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except FileNotFoundError:
-        return {}
-    except (OSError, msgspec.DecodeError) as error:
-        raise Unusable(f"cannot read {path}: {error}") from error
 
 
 def _token_text(value: object) -> str | None:

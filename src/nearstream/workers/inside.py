@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, NoReturn, TypeVar
 
-from nearstream.workers.frames import FrameReader
+from nearstream.workers.frames import FrameReader, framed
 
 _READ_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
+OUT_OF_MEMORY = 70
+"""The exit status of a bounded worker whose memory ran out."""
 
 Frame = TypeVar("Frame")
 
@@ -56,3 +59,26 @@ def run_worker(serve: Callable[[socket.socket], None]) -> NoReturn:
         serve(sock)
     sys.stderr.flush()
     os._exit(0)
+
+
+def run_bounded(answer: Callable[[bytes], bytes]) -> NoReturn:
+    """Answer each call of a `BoundedWorker` until the socket is closed.
+
+    The first argument is the limit of its memory in bytes. Memory that runs out ends the process.
+    """
+    memory_bytes = int(sys.argv[1])
+    # macOS has the limit and does not hold it.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+    def serve(sock: socket.socket) -> None:
+        inbox = Inbox(sock, FrameReader(bytes))
+        while True:
+            for body in inbox.read(wait=True):
+                try:
+                    reply = framed(answer(body))
+                except MemoryError:
+                    sys.exit(OUT_OF_MEMORY)
+                sock.sendall(reply)
+
+    run_worker(serve)

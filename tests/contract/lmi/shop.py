@@ -17,6 +17,7 @@ from tests.contract.replica.scripted import Witness, ids_of, model
 
 from nearstream.core.errors import Unusable
 from nearstream.replica.admission import Admission
+from nearstream.replica.encoding import TextEncoder
 from nearstream.replica.host import Place
 from nearstream.replica.lmi.app import Front
 from nearstream.replica.lmi.built_in import BuiltIn
@@ -28,8 +29,9 @@ from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.responses import ServerContext
 from nearstream.replica.scheduler import Scheduler
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.templates.renderer import template_renderer
 from nearstream.telemetry.djl import DjlMetrics
-from nearstream.text.template import load_template
+from nearstream.text.template_sources import template_sources
 from nearstream.text.tokenizer import load_tokenizer
 from nearstream.wire.dialects.hf.terms import Terms
 from nearstream.wire.dialects.limits import Limits
@@ -71,19 +73,20 @@ class Shop:
         scheduler = Scheduler(max_size=32, max_tokens=None, max_waiting=self.queue)
         readiness = Readiness()
         tokenizer = load_tokenizer(path)
-        template = load_template(path, tokenizer.special)
-        readiness.open(ServedModel(engine, tokenizer, template, scheduler))
-        context = ServerContext(
-            settings=ServerSettings(source.name, path, terms.tgi, compute_type=None),
-            readiness=readiness,
-            admission=Admission(self.queue),
-            entropy=Entropy(now=lambda: datetime.now(UTC), seed=lambda: 7),
-            clock=time.perf_counter,
-            new_id=lambda: "id",
-        )
-        yield BuiltIn(
-            context, scheduler, partial(lmi.read, terms=terms), self.queue, time.time(), self.sessions
-        )
+        renderer = template_renderer(template_sources(path), tokenizer.special)
+        async with renderer as template:
+            readiness.open(ServedModel(engine, tokenizer, TextEncoder(tokenizer), template, scheduler))
+            context = ServerContext(
+                settings=ServerSettings(source.name, path, terms.tgi, compute_type=None),
+                readiness=readiness,
+                admission=Admission(self.queue),
+                entropy=Entropy(now=lambda: datetime.now(UTC), seed=lambda: 7),
+                clock=time.perf_counter,
+                new_id=lambda: "id",
+            )
+            yield BuiltIn(
+                context, scheduler, partial(lmi.read, terms=terms), self.queue, time.time(), self.sessions
+            )
         self.closed.append(source.name)
 
 

@@ -16,6 +16,7 @@ from tests.support.toy_tokenizers import byte_level
 from nearstream.core.errors import GenerationFailed
 from nearstream.core.generation import Delta, EngineRequest, Sampling, Step
 from nearstream.replica.calls import Call
+from nearstream.replica.encoding import TextEncoder
 from nearstream.replica.generation import deltas
 from nearstream.replica.prompts import Prompt
 from nearstream.replica.readiness import ServedModel
@@ -52,7 +53,11 @@ async def answer(steps: Sequence[Step], **changes: Any) -> list[Delta]:
         "stop": (),
     } | changes
     model = ServedModel(
-        Batches(steps), TOKENIZER, None, Scheduler(max_size=1, max_tokens=None, max_waiting=0)
+        Batches(steps),
+        TOKENIZER,
+        TextEncoder(TOKENIZER),
+        None,
+        Scheduler(max_size=1, max_tokens=None, max_waiting=0),
     )
     metrics = TgiMetrics(max_input_tokens=99, max_total_tokens=99)
     call = Call("call", Priority.NORMAL, metrics=metrics, clock=time.perf_counter)

@@ -110,9 +110,11 @@ async def test_a_refusal_is_counted_by_its_cause_also_where_it_is_told_in_a_stre
 
 
 async def test_a_conversation_that_the_template_refuses_is_a_template_failure(tmp_path: Path):
-    async with serving(settings(tmp_path), Witness([7])) as server, aiohttp.ClientSession() as session:
-        (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
-        body = {"messages": [{"role": "tool", "content": "x"}, {"role": "nobody", "content": "x"}]}
+    model = settings(tmp_path)
+    refusing = "{% for m in messages if m.role == 'nobody' %}{{ raise_exception('who?') }}{% endfor %}"
+    (model.model_directory / "chat_template.jinja").write_text(refusing)
+    async with serving(model, Witness([7])) as server, aiohttp.ClientSession() as session:
+        body = {"messages": [{"role": "nobody", "content": "x"}]}
         refused = await session.post(server.url + "/v1/chat/completions", json=body)
         assert refused.status == 422
         assert sum((await failures(server)).values()) == 1

@@ -16,7 +16,7 @@ from nearstream.core.errors import (
     ToolFailed,
     Unsupported,
 )
-from nearstream.core.generation import ChatPrompt, GenerationRequest, Message, TextPrompt
+from nearstream.core.generation import ChatPrompt, GenerationRequest, Message, TextPrompt, ToolCall
 from nearstream.core.ports import GenerationCall
 from nearstream.wire.dialects.hf import completions as openai
 from nearstream.wire.dialects.hf.terms import Terms, tgi_release
@@ -78,7 +78,7 @@ def test_the_newer_name_of_the_limit_wins():
     assert chat(Terms(release=tgi_release("2.0"))).max_new_tokens == 100
 
 
-def test_messages_become_plain_text():
+def test_messages_keep_what_a_template_can_show():
     calls = [{"id": "0", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     prompt = chat(
         messages=[
@@ -94,10 +94,10 @@ def test_messages_become_plain_text():
     ).prompt
     assert prompt == ChatPrompt(
         (
-            Message("system", "Be kind."),
+            Message("developer", "Be kind."),
             Message("user", "ab", "Ann"),
-            Message("assistant", json.dumps(calls, separators=(",", ":"))),
-            Message("tool", "42"),
+            Message("assistant", None, tool_calls=(ToolCall("f", "{}", "0"),)),
+            Message("tool", "42", tool_call_id="0"),
         )
     )
 
@@ -145,7 +145,8 @@ def test_a_response_format_is_a_grammar(form: dict[str, Any], schema: dict[str, 
         ({"temperature": -1}, Invalid, "`temperature` must be strictly positive"),
         ({"max_tokens": 0}, Invalid, "`max_new_tokens` must be strictly positive"),
         ({"stop": list("abcde")}, Invalid, "`stop` supports up to 4"),
-        ({"messages": [{"role": "robot", "content": ""}]}, Misshapen, "unknown variant `robot`"),
+        ({"messages": [{"role": "user"}]}, Misshapen, "a turn of role 'user' has no `content`"),
+        ({"messages": [{"role": 1, "content": ""}]}, Misshapen, "Expected `str`, got `int`"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
             Unsupported,

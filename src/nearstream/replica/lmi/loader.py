@@ -30,6 +30,7 @@ from nearstream.models.resolve import resolve
 from nearstream.models.weights import quantised_to
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.admission import Admission
+from nearstream.replica.encoding import TextEncoder
 from nearstream.replica.lmi.built_in import BuiltIn
 from nearstream.replica.lmi.handled import Handled
 from nearstream.replica.lmi.model_settings import (
@@ -46,6 +47,7 @@ from nearstream.replica.readiness import Readiness, ServedModel
 from nearstream.replica.responses import ServerContext
 from nearstream.replica.scheduler import Scheduler
 from nearstream.replica.settings import ServerSettings
+from nearstream.replica.templates.renderer import template_renderer
 from nearstream.telemetry.djl import DjlMetrics
 from nearstream.text.tokenizer import load_tokenizer
 from nearstream.wire.dialects.lmi import generate as lmi
@@ -128,15 +130,16 @@ class ModelLoader:
                 serving, self.release, model=source.name, adapters=adapters or (), context=context
             )
             tokenizer = load_tokenizer(model.path)
-            template = chat_template(serving, model.path, tokenizer.special)
+            renderer = template_renderer(chat_template(serving, model.path), tokenizer.special)
             scheduler = Scheduler(
                 max_size=serving.max_rolling_batch_size, max_tokens=None, max_waiting=serving.job_queue_size
             )
-            async with prepared.open() as running:
+            async with renderer as template, prepared.open() as running:
                 engine = running if adapters is None else await adapters.open(running)
                 served = ServerSettings(called, model.path, terms.tgi, compute_type=None)
+                ready = ServedModel(engine, tokenizer, TextEncoder(tokenizer), template, scheduler)
                 yield BuiltIn(
-                    context=_context(served, serving, ServedModel(engine, tokenizer, template, scheduler)),
+                    context=_context(served, serving, ready),
                     scheduler=scheduler,
                     read=partial(lmi.read, terms=terms),
                     queue_size=serving.job_queue_size,

@@ -13,8 +13,7 @@ from nearstream.engines.settings import EngineSettings
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.models.directory import ModelDirectory
 from nearstream.models.lora.modules import adaptable_modules
-from nearstream.text.template import ChatTemplate, load_template
-from nearstream.text.tokenizer import SpecialTokens
+from nearstream.text.template_sources import TemplateSources, template_sources
 from nearstream.wire.dialects.hf.terms import Release, Terms
 from nearstream.wire.dialects.limits import Limits
 from nearstream.wire.dialects.lmi.terms import Format, LmiRelease, LmiTerms
@@ -92,19 +91,19 @@ def request_terms(
     return LmiTerms(release, form, limits, tgi, model=model)
 
 
-def chat_template(serving: ServingSettings, path: Path, special: SpecialTokens) -> ChatTemplate | None:
+def chat_template(serving: ServingSettings, path: Path) -> TemplateSources | None:
     """option.chat_template names a file in the model's folder, or is the template itself.
 
     Without it: the template of the model at `path`. Raises Unusable.
     """
     given = serving.chat_template
     if given is None:
-        return load_template(path, special)
+        return template_sources(path)
     file = (serving.directory or path) / given if "{" not in given else None
     if file is None:
-        return ChatTemplate(given, special)
+        return TemplateSources(given)
     try:
-        return ChatTemplate(file.read_text(encoding="utf-8"), special)
+        return TemplateSources(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise Unusable(f"option.chat_template names {file}, which cannot be read: {error}") from error
 

@@ -116,16 +116,17 @@ class Pages:
 
     async def tokenize(self, request: web.Request) -> web.Response:
         text = decode(await json_body(request), GenerateBody).inputs
-        tokenizer = self._context.readiness.model().tokenizer
-        return web.Response(body=tokens(text, tokenizer), content_type="application/json")
+        model = self._context.readiness.model()
+        body = await model.encoder.run(text, lambda: tokens(text, model.tokenizer))
+        return web.Response(body=body, content_type="application/json")
 
     async def chat_tokenize(self, request: web.Request) -> web.Response:
         model, settings = self._context.readiness.model(), self._context.settings
         parsed = openai.read_chat(await json_body(request), settings.terms)
         prompt = parsed.call().requests[0].prompt
-        text = prompt_text(prompt, model, self._context.entropy.now)
-        body = templated(text, tokens(text, model.tokenizer, add_special_tokens=False))
-        return web.Response(body=body, content_type="application/json")
+        text = await prompt_text(prompt, model, self._context.entropy.now)
+        found = await model.encoder.run(text, lambda: tokens(text, model.tokenizer, add_special_tokens=False))
+        return web.Response(body=templated(text, found), content_type="application/json")
 
 
 def _in_text(reader: Reader, errors: PlainTextErrors) -> Reader:

@@ -7,30 +7,42 @@ from typing import Any
 import msgspec
 
 from nearstream.core.errors import Invalid, Misshapen, OptionInvalid, Unsupported
-from nearstream.core.generation import Message, Role
+from nearstream.core.generation import Message, ToolCall
 from nearstream.wire.dialects.json_bodies import Count, Seed
 
 BIAS_BOUND = 100.0
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-}
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
+class CalledFunction(msgspec.Struct, frozen=True):
+    """`arguments` is JSON text, or the object itself as Hugging Face's templates have it."""
+
+    name: str
+    arguments: str | dict[str, Any] = "{}"
+
+
+class CalledTool(msgspec.Struct, frozen=True):
+    """A call that an assistant made in an earlier turn."""
+
+    function: CalledFunction
+    id: str | None = None
+
+
 class ChatTurn(msgspec.Struct, frozen=True):
-    """One message. `content` is text or a list of parts, and may be missing beside `tool_calls`."""
+    """One message. `content` is text or a list of parts, and may be missing beside `tool_calls`.
+
+    `function_call` is what OpenAI's API had before `tool_calls`.
+    """
 
     role: str
     content: str | list[dict[str, Any]] | None = None
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[CalledTool] | None = None
+    tool_call_id: str | None = None
+    function_call: CalledFunction | None = None
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,11 +83,23 @@ class CompletionBody(Common, frozen=True, kw_only=True):
 
 
 def message(turn: ChatTurn) -> Message:
-    """A turn as the template sees it. Raises Misshapen for an unknown role, Unsupported for an image."""
-    role = _ROLES.get(turn.role)
-    if role is None:
-        raise Misshapen(f"role: unknown variant `{turn.role}`, expected one of {', '.join(_ROLES)}")
-    return Message(role, _content(turn), turn.name)
+    """A turn for the template. Raises Misshapen for one that says nothing, Unsupported for an image."""
+    calls = [_tool_call(called.function, called.id) for called in turn.tool_calls or ()]
+    if turn.function_call is not None:
+        calls.append(_tool_call(turn.function_call, None))
+    return Message(
+        role=turn.role,
+        content=_content(turn, may_be_absent=bool(calls)),
+        name=turn.name,
+        tool_calls=tuple(calls),
+        tool_call_id=turn.tool_call_id,
+    )
+
+
+def _tool_call(called: CalledFunction, call_id: str | None) -> ToolCall:
+    arguments = called.arguments
+    text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+    return ToolCall(called.name, text or "{}", call_id)
 
 
 def stops(body: Common) -> list[str]:
@@ -115,13 +139,14 @@ def grammar_document(response_format: dict[str, Any] | None) -> dict[str, Any] |
     return response_format
 
 
-def _content(turn: ChatTurn) -> str:
+def _content(turn: ChatTurn, *, may_be_absent: bool) -> str | None:
     if isinstance(turn.content, str):
         return turn.content
-    if turn.content is None:
-        # The calls an assistant made are shown to the model as the JSON it wrote them in, as TGI does.
-        return msgspec.json.encode(turn.tool_calls).decode() if turn.tool_calls else ""
-    return "".join([_part(part) for part in turn.content])
+    if turn.content is not None:
+        return "".join([_part(part) for part in turn.content])
+    if may_be_absent:
+        return None
+    raise Misshapen(f"messages: a turn of role {turn.role!r} has no `content`")
 
 
 def _part(part: dict[str, Any]) -> str:
