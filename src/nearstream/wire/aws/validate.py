@@ -218,6 +218,8 @@ def _number(value: int | float | str) -> float:
 
 
 _JAVA: Final = {
+    # Java's \S is of ASCII's blanks alone, Python's of those of all scripts.
+    r"\A\S": r"\A[^ \t\n\x0b\f\r]",
     r"[\p{Print}]": r"[ -~]",
     r"\p{ASCII}": r"[\x00-\x7f]",
     r"\p{Alnum}": "A-Za-z0-9",

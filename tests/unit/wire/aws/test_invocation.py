@@ -1,7 +1,7 @@
 """The hand-written reader of invocations, held to botocore's model of sagemaker-runtime."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -48,6 +48,8 @@ def verdict(read):
         return sorted(str(error).partition(": ")[2].split("; ")), str(error).partition(":")[0]
 
 
+@example("ep", "invocations", {"X-Amzn-SageMaker-Target-Model": "\x1f"})
+@example("ep", "invocations", {"X-Amzn-SageMaker-Inference-Id": "\x85"})
 @given(
     st.sampled_from(["ep", "a--b", "a%20b", "a%2Fb", "%65p", "a" * 64, "-a"]),
     actions,
