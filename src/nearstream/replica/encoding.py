@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from nearstream.text.tokenizer import Tokenizer
 
-LONG_TEXT: Final = 20_000
+LONG_TEXT: Final = 8_000
 """Characters. Longer texts are tokenized in a thread, without the GIL, so that other answers go on."""
 TOKEN_CHARACTERS: Final = 8
 """More than a token of most texts has."""
