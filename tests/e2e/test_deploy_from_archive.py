@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -19,15 +18,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.support.guide import Guide
 from tests.support.site import Site, nearstream, pid_of
 from tests.support.waiting import eventually
 
 from nearstream.models.builtin import builtin_path
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "model-data.md").read_text()
-BLOCKS = dict(
-    re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.partition("## What may")[0], re.DOTALL | re.MULTILINE)
-)
+GUIDE = Guide.read("how-to/model-data.md")
 BUCKET = "models-under-test"
 REPOSITORIES = {
     "tgi": "huggingface-pytorch-tgi-inference:2.0.1-tgi1.0.3-gpu-py39",
@@ -104,10 +101,10 @@ def streamed(site: Site, name: str) -> bytes:
 
 @pytest.mark.skipif(not shutil.which("tar"), reason="tar is not installed")
 def test_the_printed_code_packs_uploads_and_deploys_a_model(site: Site, tmp_path: Path) -> None:
-    pack = shlex.split(BLOCKS[""].replace("/models/my-model", str(builtin_path())))
+    pack = shlex.split(GUIDE.of("")[0].replace("/models/my-model", str(builtin_path())))
     subprocess.run(pack, cwd=tmp_path, check=True)
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKS["python"]], cwd=tmp_path, env=os.environ | site.environment(),
+        [sys.executable, "-c", GUIDE.of("python")[0]], cwd=tmp_path, env=os.environ | site.environment(),
         capture_output=True, text=True, check=False, timeout=90,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
