@@ -33,7 +33,9 @@ HEAVY = r"[^\n]{1,120}x[^\n]{1,120}"
 def settings(openvino_settings):
     if not (openvino_settings.model / "openvino_tokenizer.xml").is_file():
         pytest.skip("the built-in model has no openvino_tokenizer.xml")
-    return openvino_settings
+    # As a model server does: grammars are compiled beside the steps only where the vocabulary is known.
+    vocabulary = json.loads((openvino_settings.model / "config.json").read_text())["vocab_size"]
+    return replace(openvino_settings, vocab_size=vocabulary)
 
 
 @pytest.fixture
