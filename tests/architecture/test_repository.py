@@ -35,6 +35,15 @@ def test_the_architecture_says_what_each_package_is_for(package: str) -> None:
     assert f"| `{package}` |" in (ROOT / "ARCHITECTURE.md").read_text()
 
 
+def test_the_architecture_names_modules_that_exist() -> None:
+    source = ROOT / "src" / "nearstream"
+    named = re.findall(r"\b([a-z_]+(?:\.[a-z_0-9]+)+)\b", (ROOT / "ARCHITECTURE.md").read_text())
+    paths = [source.joinpath(*name.split(".")) for name in named if (source / name.split(".")[0]).is_dir()]
+    # The last part may be a name in the module.
+    gone = [path for path in paths if not (path.is_dir() or path.with_suffix(".py").is_file())]
+    assert [path for path in gone if not path.parent.with_suffix(".py").is_file()] == []
+
+
 def test_the_locks_have_hashes_and_name_no_host() -> None:
     locks = [path for path in tracked() if path.suffix == ".lock"]
     assert len(locks) >= 4
