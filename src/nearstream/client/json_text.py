@@ -7,8 +7,6 @@ import json
 import re
 from typing import Final
 
-from nearstream.core.errors import Invalid
-
 _UNIT: Final = re.compile(
     rb'[^"\\]+'
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}"
@@ -24,13 +22,15 @@ class JsonText:
     """Bytes after a string's opening quote in, cut anywhere; its text out."""
 
     def __init__(self) -> None:
+        self.fault: str | None = None
+        """Why the text cannot be read on: an escape that JSON does not have."""
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = b""
 
     def feed(self, data: bytes) -> tuple[str, bytes | None]:
         """The text that is whole now; and what follows the closing quote, once that has come.
 
-        Raises Invalid for an escape that JSON does not have.
+        A text with a `fault` has been read up to it.
         """
         held, at = self._held + data, 0
         units: list[bytes] = []
@@ -40,7 +40,7 @@ class JsonText:
         self._held = held[at:]
         ended = self._held.startswith(b'"')
         if len(self._held) >= _LONGEST_ESCAPE and not ended:
-            raise Invalid(f"a text has an escape that JSON does not have: {self._held[:12]!r}")
+            self.fault = f"a text has an escape that JSON does not have: {self._held[:12]!r}"
         text = self._characters.decode(b"".join(units), final=ended)
         return _unescaped(text), self._held[1:] if ended else None
 

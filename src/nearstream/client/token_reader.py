@@ -164,6 +164,8 @@ class _Document:
         text, rest = self._text.feed(data)
         if text:
             yield TokenEvent(text)
+        if self._text.fault is not None:
+            yield TokenEvent(failure=StreamFailed("InvalidStream", self._text.fault))
         if rest is not None:
             self._text = None
             yield from self._lines.feed(self._rest_begins + rest)

@@ -49,6 +49,7 @@ def test_the_text_comes_back_from_every_format_wherever_it_is_cut(
         assert reason in ("eos_token", "stop")
 
 
+@example([b'{"generated_text": "', b"data:", b"\\", b"event: error"], [21])
 @given(
     st.lists(
         st.sampled_from(
