@@ -18,6 +18,7 @@ from tests.contract.frontdoor.test_objects import signed
 from tests.support.objects import Place, object_site
 
 from nearstream.core.errors import Unusable
+from nearstream.deploy.objectstore.records import Facts
 from nearstream.deploy.objectstore.store import ObjectStore
 
 BUCKET = "keys"
@@ -244,3 +245,19 @@ async def test_a_broken_index_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match=r"index of objects .* cannot be opened: file is not a database"):
         async with ObjectStore(tmp_path, clock=time.time):
             pass
+
+
+async def test_a_disk_that_does_not_tell_is_not_taken_for_an_object_that_is_gone(tmp_path: Path) -> None:
+    async with ObjectStore(tmp_path, clock=time.time) as store:
+        store.make_bucket("models", "us-east-1")
+        draft = store.files.draft()
+        draft.write(b"weights")
+        row = store.put(("models", "a/b"), draft, etag="e", facts=Facts({"content-type": "text/plain"}))
+        folder = tmp_path / "models" / "a"
+        folder.rename(tmp_path / "kept")
+        folder.symlink_to(folder)  # the system says ELOOP of whatever lies in it
+        with pytest.raises(OSError, match="symbolic links"):
+            store.find("models", "a/b")
+        folder.unlink()
+        (tmp_path / "kept").rename(folder)
+        assert store.find("models", "a/b") == row

@@ -35,6 +35,9 @@ _NO_PLACE: Final = frozenset(
 )
 """What a file system says of a path that it cannot have, or has as something else."""
 
+_NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
+"""What a file system says of a path at which nothing lies."""
+
 
 class Draft:
     """A file that is being written aside, by one thread at a time; then moved to its place, or discarded."""
@@ -223,11 +226,18 @@ class Files:
 
 
 def file_status(path: Path) -> os.stat_result | None:
-    """The status of a file that is no link and no folder; None: there is none."""
+    """The status of a file that is no link and no folder; None: there is none.
+
+    Raises OSError where the disk does not tell, which is not to be taken for an object that is gone.
+    """
     try:
         status = path.lstat()
-    except (OSError, ValueError):
+    except ValueError:
         return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
     return status if _is_file(status) else None
 
 
