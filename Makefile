@@ -62,6 +62,7 @@ lock: .venv/.uv  ## resolve the dependencies anew into the lock files
 	@for client in tests/contract/clients/*.in; do \
 	    $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	        --upgrade $$client -o $${client%.in}.lock || exit 1; done
+	@cd tests/contract/clients/vercel_ai && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-deps \
 	    --no-annotate training/requirements.in -o training/requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -51,6 +52,13 @@ def test_the_locks_have_hashes_and_name_no_host() -> None:
         text = path.read_text()
         assert "--hash=sha256:" in text
         assert re.findall(r"https?://|--index-url|--extra-index-url|--find-links", text) == [], path
+
+
+def test_the_locks_of_npm_have_hashes_and_name_no_host() -> None:
+    for path in (path for path in tracked() if path.name == "package-lock.json"):
+        packages = json.loads(path.read_text())["packages"]
+        assert all("integrity" in package for name, package in packages.items() if name), path
+        assert not any("resolved" in package for package in packages.values()), path
 
 
 def test_the_package_data_stays_small() -> None:

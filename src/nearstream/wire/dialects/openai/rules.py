@@ -86,8 +86,9 @@ class OpenAIRules:
         if prompt_tokens > limits.max_input_tokens or room <= 0:
             raise TooManyTokens(
                 prompt,
-                f"the model takes up to {limits.max_input_tokens} tokens of `{prompt}`, and "
-                f"{prompt_tokens} were sent: shorten it",
+                # litellm and langchain tell this error by "prompt is too long".
+                f"the prompt is too long: the model takes up to {limits.max_input_tokens} tokens of "
+                f"`{prompt}`, and {prompt_tokens} were sent",
             )
         wanted = request.max_new_tokens
         if wanted is not None and wanted > room:
