@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nearstream.engines import grammar_process
+from nearstream.engines.grammars import process
 from nearstream.grammars import automaton, compiled, keywords, rules, string_formats, ways
 from nearstream.grammars.negation import EXCLUDED, FORBIDDEN, UNPATTERN
 
@@ -41,7 +41,7 @@ def test_a_format_that_is_enforced_is_named(name: str):
     "limit",
     [
         compiled.MOST_SOURCE_BYTES, rules.MOST_STATES, rules.MOST_TIMES, automaton.MOST_AUTOMATON_STATES,
-        ways.MOST_WAYS, grammar_process.WRITE_LIMIT_S,
+        ways.MOST_WAYS, process.LIMITS.processor_s,
     ],
 )  # fmt: skip
 def test_a_limit_is_told(limit: float):

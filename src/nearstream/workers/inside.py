@@ -18,6 +18,8 @@ _READ_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 OUT_OF_MEMORY = 70
 """The exit status of a bounded worker whose memory ran out."""
+OUT_OF_TIME = -signal.SIGPROF
+"""The exit status of a bounded worker that took more of a processor's time than a call may."""
 
 Frame = TypeVar("Frame")
 
@@ -64,9 +66,10 @@ def run_worker(serve: Callable[[socket.socket], None]) -> NoReturn:
 def run_bounded(answer: Callable[[bytes], bytes]) -> NoReturn:
     """Answer each call of a `BoundedWorker` until the socket is closed.
 
-    The first argument is the limit of its memory in bytes. Memory that runs out ends the process.
+    The first argument is the limit of its memory in bytes, the second that of a processor's time for each
+    call, 0 for none. What runs out ends the process.
     """
-    memory_bytes = int(sys.argv[1])
+    memory_bytes, processor_s = int(sys.argv[1]), float(sys.argv[2])
     # macOS has the limit and does not hold it.
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -75,10 +78,13 @@ def run_bounded(answer: Callable[[bytes], bytes]) -> NoReturn:
         inbox = Inbox(sock, FrameReader(bytes))
         while True:
             for body in inbox.read(wait=True):
+                # The signal's default action ends the process, whatever code it is in.
+                signal.setitimer(signal.ITIMER_PROF, processor_s)
                 try:
                     reply = framed(answer(body))
                 except MemoryError:
                     sys.exit(OUT_OF_MEMORY)
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 sock.sendall(reply)
 
     run_worker(serve)

@@ -11,10 +11,11 @@ from dataclasses import replace
 import jsonschema
 import pytest
 from tests.contract.engines.asking import collect, first_step, ids
+from tests.support.waiting import until
 from tests.unit.grammars.idioms import IDIOMS
 from tokenizers import Tokenizer
 
-from nearstream.core.errors import Invalid
+from nearstream.core.errors import Invalid, Overloaded
 from nearstream.core.generation import EngineRequest, Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
 
@@ -33,9 +34,7 @@ HEAVY = r"[^\n]{1,120}x[^\n]{1,120}"
 def settings(openvino_settings):
     if not (openvino_settings.model / "openvino_tokenizer.xml").is_file():
         pytest.skip("the built-in model has no openvino_tokenizer.xml")
-    # As a model server does: grammars are compiled beside the steps only where the vocabulary is known.
-    vocabulary = json.loads((openvino_settings.model / "config.json").read_text())["vocab_size"]
-    return replace(openvino_settings, vocab_size=vocabulary)
+    return openvino_settings
 
 
 @pytest.fixture
@@ -104,3 +103,33 @@ async def test_a_request_that_leaves_while_its_grammar_is_compiled_holds_nothing
     await asyncio.gather(leaving, return_exceptions=True)
     assert len(ids(await collect(engine))) == 12
     assert engine.live == 0
+
+
+async def many_grammars(engine, held) -> None:
+    for n in range(60):
+        sampling = held("regex", rf"[^\n]{{1,60}}x{n}[^\n]{{1,60}}")
+        await collect(engine, sampling=sampling, max_new_tokens=2)
+
+
+async def test_once_grammars_fill_their_memory_new_ones_wait_for_an_idle_engine(settings, held):
+    plain = EngineRequest((5, 6, 7), Sampling(), 1000)
+    async with OpenVINOEngine.open(replace(settings, grammar_bytes=4 << 20)) as engine:
+        first, known = engine.pid, held("regex", "[ab]{1,20}")
+        running = engine.generate(plain)
+        await first_step(running)
+        await collect(engine, sampling=known, max_new_tokens=2)
+        with pytest.raises(Overloaded, match="the grammars in use take 4 MiB"):
+            await many_grammars(engine, held)
+        assert ids(await collect(engine, sampling=known, max_new_tokens=2))
+        assert engine.pid == first
+        await running.aclose()
+        await until(lambda: engine.pid != first)
+        await until(engine.healthy)
+        assert ids(await collect(engine, sampling=held("regex", "[cd]{1,20}"), max_new_tokens=2))
+
+
+async def test_a_heavy_grammar_is_compiled_beside_the_tokens_also_where_the_vocabulary_is_not_told(engine):
+    """The number of logits is in the model's own file."""
+    assert engine._settings.vocab_size is None
+    with pytest.raises(Invalid, match="token id 4096, the model's are 0 to 4095"):
+        await collect(engine, prompt=(4096,))

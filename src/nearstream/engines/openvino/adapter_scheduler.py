@@ -81,6 +81,7 @@ class AdapterScheduler:
         self._messages: list[FromWorker] = []
         self._advances: list[Advance] = []
         self._failures: list[Failure] = []
+        self._grammars_full = False
 
     @property
     def busy(self) -> bool:
@@ -110,9 +111,10 @@ class AdapterScheduler:
             made = batch.step()
             self._advances += made.advances
             self._failures += made.failures
+            self._grammars_full |= made.grammars_full
         messages = self._messages
         if self._advances or self._failures:
-            messages.append(Stepped(self._advances, self._failures))
+            messages.append(Stepped(self._advances, self._failures, self._grammars_full))
         self._messages, self._advances, self._failures = [], [], []
         return messages
 

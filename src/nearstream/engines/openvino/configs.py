@@ -1,10 +1,12 @@
-"""What OpenVINO is told of a request."""
+"""The configurations that OpenVINO takes: of a pipeline and of a request."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import openvino_genai as genai
 
-from nearstream.engines.openvino.frames import Options
+from nearstream.engines.openvino.frames import Load, Options
 from nearstream.engines.openvino.search import Draw
 from nearstream.engines.openvino.typical import SEARCH_TEMPERATURE, draws
 
@@ -48,3 +50,23 @@ def generation_config(options: Options) -> genai.GenerationConfig:
         config.structured_output_config = genai.StructuredOutputConfig(grammar=options.grammar)
     config.validate()
     return config
+
+
+def scheduler_config(wanted: Load, kv_blocks: int, *, prefix_caching: bool) -> genai.SchedulerConfig:
+    """How a pipeline batches, and how many blocks of keys and values it has."""
+    scheduler = genai.SchedulerConfig()
+    scheduler.num_kv_blocks = kv_blocks
+    scheduler.max_num_batched_tokens = wanted.max_batched_tokens
+    scheduler.max_num_seqs = wanted.max_seqs
+    scheduler.enable_prefix_caching = prefix_caching
+    scheduler.dynamic_split_fuse = True
+    return scheduler
+
+
+def plugin_properties(wanted: Load) -> dict[str, Any]:
+    """The CPU plugin's, and the one of the pipeline that is a number."""
+    properties: dict[str, Any] = dict(wanted.properties)
+    threads = properties.pop("sampler_num_threads", None)
+    if threads is not None:
+        properties["sampler_num_threads"] = int(threads)
+    return properties

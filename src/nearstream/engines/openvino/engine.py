@@ -15,8 +15,8 @@ import structlog
 
 from nearstream.core.errors import EngineDied, Invalid, NotReady, Unusable
 from nearstream.core.generation import EngineRequest, Step
-from nearstream.engines.grammar_process import GrammarProcess
-from nearstream.engines.openvino.frames import Load, Loaded, ToWorker
+from nearstream.engines.grammars.process import GrammarProcess, grammar_process
+from nearstream.engines.openvino.frames import Load, Loaded, Stepped, ToWorker
 from nearstream.engines.openvino.loaded_adapters import LoadedAdapters
 from nearstream.engines.openvino.options import options_of, refuse_unsupported
 from nearstream.engines.openvino.process import EngineProcess
@@ -34,14 +34,18 @@ _log = structlog.get_logger(__name__)
 class OpenVINOEngine:
     """Continuous batching on the CPU. Made by `open`, which also ends it."""
 
-    def __init__(self, settings: OpenVINOSettings, *, seed: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: OpenVINOSettings, grammars: GrammarProcess, *, seed: Callable[[], int]
+    ) -> None:
         self._settings = settings
         self._seed = seed
         self._requests = Requests(self._send, max_seqs=settings.max_seqs, max_waiting=settings.max_waiting)
         self._adapters = LoadedAdapters(self._send)
-        self._grammars = GrammarProcess()
+        self._grammars = grammars
         self._process: EngineProcess | None = None
         self._loaded: Loaded | None = None
+        self._replaced: EngineProcess | None = None
+        """The process that was ended to free the memory of its grammars."""
         self._closing = asyncio.Event()
 
     @classmethod
@@ -54,17 +58,18 @@ class OpenVINOEngine:
         `seed` draws for sampled requests that bring none. Raises Unusable, in the loader's own words, when
         the model cannot be loaded.
         """
-        engine = cls(settings, seed=seed)
-        try:
-            process = await engine._start()
-            async with alongside() as tasks:
-                tasks.create_task(engine._supervise(process))
-                try:
-                    yield engine
-                finally:
-                    await engine.aclose()
-        finally:
-            await engine.aclose()
+        async with grammar_process() as grammars:
+            engine = cls(settings, grammars, seed=seed)
+            try:
+                process = await engine._start()
+                async with alongside() as tasks:
+                    tasks.create_task(engine._supervise(process))
+                    try:
+                        yield engine
+                    finally:
+                        await engine.aclose()
+            finally:
+                await engine.aclose()
 
     @property
     def live(self) -> int:
@@ -100,6 +105,7 @@ class OpenVINOEngine:
             refuse_unsupported(sampling, grammar=loaded.grammar)
             self._refuse_unfit(len(request.prompt), request.max_new_tokens)
             grammar = None if sampling.grammar is None else await self._grammars.ebnf(sampling.grammar)
+            self._ready()  # the process may have ended while the grammar was written
             options = options_of(
                 sampling, max_new_tokens=request.max_new_tokens, seed=self._seed(), grammar=grammar
             )
@@ -140,7 +146,6 @@ class OpenVINOEngine:
         self._closing.set()
         self._loaded = None
         self._fail(EngineDied("the engine was closed"))
-        await self._grammars.aclose()
         if self._process is not None:
             await self._process.end()
 
@@ -167,6 +172,13 @@ class OpenVINOEngine:
         if self._process is not None:
             self._process.send(frame)
 
+    def _advance(self, stepped: Stepped) -> None:
+        self._requests.advance(stepped)
+        if stepped.grammars_full and not self._requests.running and self._loaded is not None:
+            self._replaced, self._loaded = self._process, None
+            if self._process is not None:
+                self._process.kill()
+
     async def _start(self) -> EngineProcess:
         """Start a process and wait until it has loaded."""
         settings = self._settings
@@ -181,9 +193,9 @@ class OpenVINOEngine:
             adaptable=dict(settings.adaptable),
             adapter_pipelines=settings.adapter_pipelines,
             adapter_kv_blocks=settings.adapter_kv_blocks,
+            grammar_bytes=settings.grammar_bytes,
         )
-        steps, tried = self._requests.advance, self._adapters.tried
-        self._process = process = await EngineProcess.start(load, steps, tried)
+        self._process = process = await EngineProcess.start(load, self._advance, self._adapters.tried)
         try:
             loaded = await process.loaded(timeout_s=settings.start_timeout_s)
             await process.unless_ended(self._adapters.load_again())
@@ -212,12 +224,17 @@ class OpenVINOEngine:
             self._loaded = None
             if self._closing.is_set():
                 return
-            _log.error("engine died", pid=process.pid, reason=reason)
             self._fail(EngineDied(f"the engine died: {reason}"))
             if clock() - began > _STEADY_S:
                 delay_s = self._settings.restart_delay_s
-            while not await self._closed_within(delay_s):
-                delay_s = min(delay_s * 2, self._settings.max_restart_delay_s)
+            if process is self._replaced:
+                wait_s = 0.0
+                _log.info("engine replaced", pid=process.pid, reason="memory of grammars")
+            else:
+                wait_s = delay_s
+                _log.error("engine died", pid=process.pid, reason=reason)
+            while not await self._closed_within(wait_s):
+                wait_s = delay_s = min(delay_s * 2, self._settings.max_restart_delay_s)
                 try:
                     process = await self._start()
                 except Unusable as error:

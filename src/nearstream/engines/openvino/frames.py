@@ -35,6 +35,8 @@ class Load(msgspec.Struct, frozen=True, array_like=True, tag=0):
     adaptable: dict[str, tuple[int, int]] = {}
     adapter_pipelines: int = 1
     adapter_kv_blocks: int = 64
+    grammar_bytes: int = 1 << 29
+    """Compiled grammars of one pipeline can take so much memory."""
 
 
 class Options(msgspec.Struct, frozen=True, array_like=True):
@@ -79,7 +81,8 @@ class Loaded(msgspec.Struct, frozen=True, array_like=True, tag=3):
     warm_up_s: float
     kv_cache_bytes: int
     grammar: bool
-    """Whether constrained output works: it needs openvino_tokenizer.xml beside the model."""
+    """Whether constrained output works: it needs openvino_tokenizer.xml beside the model, and the number of
+    its tokens."""
 
 
 class Unloadable(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -110,6 +113,8 @@ class Stepped(msgspec.Struct, frozen=True, array_like=True, tag=5):
 
     advances: list[Advance]
     failures: list[Failure] = []
+    grammars_full: bool = False
+    """No grammar that is not yet compiled can be used until another process takes over."""
 
 
 class LoadAdapter(msgspec.Struct, frozen=True, array_like=True, tag=6):

@@ -9,15 +9,19 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import openvino
 import openvino_genai as genai
 
 from nearstream.engines.openvino.branches import Branches
-from nearstream.engines.openvino.configs import generation_config, search_config
+from nearstream.engines.openvino.configs import (
+    generation_config,
+    plugin_properties,
+    scheduler_config,
+    search_config,
+)
 from nearstream.engines.openvino.frames import (
     Advance,
     Ending,
@@ -29,7 +33,13 @@ from nearstream.engines.openvino.frames import (
     Stepped,
     Submit,
 )
-from nearstream.engines.openvino.precompiling import Compiling, Precompiler, precompiler_of
+from nearstream.engines.openvino.precompiling import (
+    Compiling,
+    MemoryFull,
+    Precompiler,
+    precompiler_of,
+    vocabulary_of,
+)
 from nearstream.engines.openvino.recovery import Request, reason_of, split_after_fault
 from nearstream.engines.openvino.search import Draw, Search
 from nearstream.engines.openvino.typical import UNKNOWN_VOCABULARY, chosen
@@ -38,7 +48,6 @@ from nearstream.formats import safetensors
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-TOKENIZER_FILE = "openvino_tokenizer.xml"
 _WARM_UP = Options(max_new_tokens=2)
 _WARM_UP_ID = 0
 _SETTLE_S = 0.5
@@ -53,12 +62,13 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
     Raises RuntimeError with OpenVINO's reason.
     """
     started = time.perf_counter()
-    scheduler = _scheduler(wanted, wanted.kv_blocks, prefix_caching=wanted.prefix_caching)
-    pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", _properties(wanted))
+    scheduler = scheduler_config(wanted, wanted.kv_blocks, prefix_caching=wanted.prefix_caching)
+    pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", plugin_properties(wanted))
     loaded = time.perf_counter()
     branches = Branches() if wanted.prefix_caching else Branches(kept=0)
-    precompiler = precompiler_of(pipeline, wanted.vocab_size if _takes_grammars(wanted) else None)
-    batch = Batch(pipeline, branches, vocab_size=wanted.vocab_size, precompiler=precompiler)
+    vocabulary = vocabulary_of(wanted)
+    precompiler = precompiler_of(wanted, pipeline, vocabulary)
+    batch = Batch(pipeline, branches, vocab_size=vocabulary, precompiler=precompiler)
     batch.submit(Submit(_WARM_UP_ID, np.ones(8, dtype=np.int64).tobytes(), _WARM_UP))
     while batch.busy:
         failures = batch.step().failures
@@ -68,7 +78,7 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
         load_s=loaded - started,
         warm_up_s=time.perf_counter() - loaded,
         kv_cache_bytes=pipeline.get_metrics().cache_size_in_bytes,
-        grammar=_takes_grammars(wanted),
+        grammar=precompiler is not None,
     )
 
 
@@ -86,14 +96,15 @@ def open_adapter_pipeline(wanted: Load) -> Batch:
     }
     file = np.frombuffer(b"".join(safetensors.encode(zeros)), dtype=np.uint8)
     blank = genai.Adapter(openvino.Tensor(file.copy()))
-    scheduler = _scheduler(wanted, wanted.adapter_kv_blocks, prefix_caching=False)
-    properties = _properties(wanted) | {"adapters": _worn(blank)}
+    scheduler = scheduler_config(wanted, wanted.adapter_kv_blocks, prefix_caching=False)
+    properties = plugin_properties(wanted) | {"adapters": _worn(blank)}
     try:
         pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
     except RuntimeError as error:
         raise RuntimeError(reason_of(error)) from error
-    precompiler = precompiler_of(pipeline, wanted.vocab_size if _takes_grammars(wanted) else None)
-    return Batch(pipeline, Branches(kept=0), vocab_size=wanted.vocab_size, precompiler=precompiler)
+    vocabulary = vocabulary_of(wanted)
+    precompiler = precompiler_of(wanted, pipeline, vocabulary)
+    return Batch(pipeline, Branches(kept=0), vocab_size=vocabulary, precompiler=precompiler)
 
 
 def read_adapter(weights: str) -> genai.Adapter:
@@ -104,31 +115,8 @@ def read_adapter(weights: str) -> genai.Adapter:
         raise RuntimeError(reason_of(error)) from error
 
 
-def _takes_grammars(wanted: Load) -> bool:
-    path = Path(wanted.model)
-    return path.suffix == ".gguf" or (path / TOKENIZER_FILE).is_file()
-
-
 def _worn(adapter: genai.Adapter) -> genai.AdapterConfig:
     return genai.AdapterConfig([(adapter, 1.0)], genai.AdapterConfig.Mode.MODE_DYNAMIC)
-
-
-def _scheduler(wanted: Load, kv_blocks: int, *, prefix_caching: bool) -> genai.SchedulerConfig:
-    scheduler = genai.SchedulerConfig()
-    scheduler.num_kv_blocks = kv_blocks
-    scheduler.max_num_batched_tokens = wanted.max_batched_tokens
-    scheduler.max_num_seqs = wanted.max_seqs
-    scheduler.enable_prefix_caching = prefix_caching
-    scheduler.dynamic_split_fuse = True
-    return scheduler
-
-
-def _properties(wanted: Load) -> dict[str, Any]:
-    properties: dict[str, Any] = dict(wanted.properties)
-    threads = properties.pop("sampler_num_threads", None)
-    if threads is not None:
-        properties["sampler_num_threads"] = int(threads)
-    return properties
 
 
 class Handle(Protocol):
@@ -209,6 +197,8 @@ class Batch:
                 self._suspects.append(request)
             else:
                 self._add(request)
+        except MemoryFull as error:
+            self._failures.append(Failure(frame.id, "overloaded", str(error)))
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             self._failures.append(Failure(frame.id, "invalid", reason_of(error)))
 
@@ -244,7 +234,7 @@ class Batch:
         except RuntimeError as error:
             self._recover(reason_of(error))
         self._read_all()
-        stepped = Stepped(self._advances, self._failures)
+        stepped = Stepped(self._advances, self._failures, self._compiling.full)
         self._advances, self._failures = [], []
         return stepped
 

@@ -2,56 +2,87 @@
 
 XGrammar keeps what it has compiled with the tokenizer. So a second pipeline with the same tokenizer, whose
 model answers nothing, makes one token under the grammar on a thread; after that the batch finds it compiled.
+XGrammar forgets nothing, so there is a bound on the memory of all grammars, beyond which none is compiled.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import ctypes
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import openvino
 import openvino_genai as genai
-from openvino import opset13 as ops
-from openvino.op.util import Variable, VariableInfo
+import psutil
 
-from nearstream.engines.openvino.frames import Failure
+from nearstream.engines.openvino.frames import Failure, Load
 from nearstream.engines.openvino.recovery import Request, reason_of
+from nearstream.engines.openvino.uniform import uniform_pipeline
 
 _BEHIND = 10
 """How much less than the batch's threads it may claim of a processor, as `nice` counts it."""
-_KEPT = 4096
+_KEPT = 1 << 16
 _POLL_S = 0.005
+MODEL_FILE = "openvino_model.xml"
+TOKENIZER_FILE = "openvino_tokenizer.xml"
 _ANY_GRAMMAR = 'root ::= "0"'
+
+
+class MemoryFull(Exception):
+    """What has been compiled takes all the memory that there is for grammars."""
 
 
 class Precompiler:
     """One grammar after another, on a thread of its own, which begins with the first."""
 
-    def __init__(self, tokenizer: genai.Tokenizer, vocab_size: int) -> None:
+    def __init__(self, tokenizer: genai.Tokenizer, vocab_size: int, *, max_bytes: int) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._pipeline: genai.LLMPipeline | None = None
         self._thread = ThreadPoolExecutor(1, initializer=_step_back)
-        self._compiling: OrderedDict[str, Future[None]] = OrderedDict()
+        self._compiling: OrderedDict[bytes, Future[None]] = OrderedDict()
+
+    @property
+    def full(self) -> bool:
+        """Whether the grammars that were compiled take as much memory as they may."""
+        return self._bytes >= self._max_bytes
 
     def start(self, grammar: str) -> Future[None]:
-        """Compile a grammar, if it is not yet; its result raises RuntimeError where it cannot be used."""
-        found = self._compiling.get(grammar)
+        """Compile a grammar, if it is not yet; its result raises RuntimeError where it cannot be used.
+
+        Raises MemoryFull for one that is not compiled, once there is no memory for it.
+        """
+        key = sha256(grammar.encode()).digest()
+        found = self._compiling.get(key)
         if found is None:
-            found = self._compiling[grammar] = self._thread.submit(self._compile, grammar)
+            if self.full:
+                raise MemoryFull(
+                    f"the grammars in use take {self._max_bytes >> 20} MiB, so no new one can be used before "
+                    "the engine has been idle"
+                )
+            found = self._compiling[key] = self._thread.submit(self._measured, grammar)
             if len(self._compiling) > _KEPT:
                 self._compiling.popitem(last=False)
         return found
 
+    def _measured(self, grammar: str) -> None:
+        before = _allocated_bytes()
+        try:
+            self._compile(grammar)
+        finally:
+            self._bytes += _allocated_bytes() - before
+
     def _compile(self, grammar: str) -> None:
         if self._pipeline is None:
-            self._pipeline = _pipeline(self._tokenizer, self._vocab_size)
+            self._pipeline = uniform_pipeline(self._tokenizer, self._vocab_size)
         config = genai.GenerationConfig()
         config.max_new_tokens = 1
         config.ignore_eos = True
@@ -59,13 +90,25 @@ class Precompiler:
         self._pipeline.generate(openvino.Tensor(np.ones((1, 1), dtype=np.int64)), config)
 
 
-def precompiler_of(pipeline: genai.ContinuousBatchingPipeline, vocab_size: int | None) -> Precompiler | None:
-    """Ready for its first grammar. None where it is not known how many tokens the model tells apart."""
-    if vocab_size is None:
+def precompiler_of(
+    wanted: Load, pipeline: genai.ContinuousBatchingPipeline, vocab_size: int | None
+) -> Precompiler | None:
+    """Ready for its first grammar. None without a tokenizer of OpenVINO's, or the number of the logits."""
+    path = Path(wanted.model)
+    if vocab_size is None or not (path.suffix == ".gguf" or (path / TOKENIZER_FILE).is_file()):
         return None
-    precompiler = Precompiler(pipeline.get_tokenizer(), vocab_size)
+    precompiler = Precompiler(pipeline.get_tokenizer(), vocab_size, max_bytes=wanted.grammar_bytes)
     precompiler.start(_ANY_GRAMMAR).result()
     return precompiler
+
+
+def vocabulary_of(wanted: Load) -> int | None:
+    """How many tokens the model tells apart. Its own file knows it best: it says how many its logits are."""
+    path = Path(wanted.model, MODEL_FILE)
+    if not path.is_file():
+        return wanted.vocab_size
+    logits = openvino.Core().read_model(path).output("logits").partial_shape[-1]
+    return int(logits.get_length()) if logits.is_static else wanted.vocab_size
 
 
 class Compiling:
@@ -78,6 +121,11 @@ class Compiling:
     @property
     def busy(self) -> bool:
         return bool(self._requests)
+
+    @property
+    def full(self) -> bool:
+        """Whether no other grammar can be compiled."""
+        return self._precompiler is not None and self._precompiler.full
 
     def takes(self, request: Request) -> bool:
         """Whether a request has a grammar that is compiled here."""
@@ -108,59 +156,27 @@ class Compiling:
         return [request for request, compiled in ready if compiled.exception() is None], failures
 
 
+class _MallInfo(ctypes.Structure):
+    """mallinfo(3): `hblkhd` counts bytes of blocks with a mapping of their own, `uordblks` of all others."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+                     "fordblks", "keepcost")
+    ]  # fmt: skip
+
+
+def _allocated_bytes() -> int:
+    """What the process has allocated: the cache of keys and values counts in full before it is filled."""
+    try:
+        mallinfo = ctypes.CDLL(None).mallinfo2
+    except AttributeError:  # a C library other than glibc, or one before 2.33
+        return int(psutil.Process().memory_info().rss)
+    mallinfo.restype = _MallInfo
+    info = mallinfo()
+    return int(info.uordblks + info.hblkhd)
+
+
 def _step_back() -> None:
     """The thread, and those that XGrammar starts from it, give way to the batch."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
-
-
-def _pipeline(tokenizer: genai.Tokenizer, vocab_size: int) -> genai.LLMPipeline:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.xml")
-        openvino.save_model(_model(vocab_size), path)
-        weights = openvino.Tensor(np.fromfile(path.with_suffix(".bin"), dtype=np.uint8))
-        return genai.LLMPipeline(path.read_text(), weights, tokenizer, "CPU", ATTENTION_BACKEND="SDPA")
-
-
-def _model(vocab_size: int) -> openvino.Model:
-    """A model to which each token is as likely as any other, whatever it is given."""
-    ids = _input("input_ids", [-1, -1], openvino.Type.i64)
-    mask = _input("attention_mask", [-1, -1], openvino.Type.i64)
-    beam = _input("beam_idx", [-1], openvino.Type.i32)
-    zero = ops.constant(np.float32(0))
-    nothing = [
-        ops.multiply(ops.convert(one, "f32"), zero)
-        for one in (
-            ops.unsqueeze(ids, _numbers(2)),
-            ops.reduce_sum(mask, _numbers(0, 1)),
-            ops.reduce_sum(beam, _numbers(0)),
-        )
-    ]
-    logits = ops.constant(np.zeros((1, 1, vocab_size), dtype=np.float32))
-    for part in nothing:
-        logits = ops.add(logits, part)
-    logits.output(0).get_tensor().set_names({"logits"})
-    info = VariableInfo()
-    info.data_shape, info.data_type, info.variable_id = (
-        openvino.PartialShape([-1, 1, -1, 1]),
-        openvino.Type.f32,
-        "past",
-    )
-    past = Variable(info)
-    read = ops.gather(
-        ops.read_value(ops.constant(np.zeros((1, 1, 0, 1), dtype=np.float32)), past),
-        beam,
-        ops.constant(np.int64(0)),
-    )
-    new = ops.unsqueeze(ops.convert(ids, "f32"), _numbers(1, 3))
-    kept = ops.assign(ops.concat([read, new], axis=2), past)
-    return openvino.Model([ops.result(logits)], [kept], [ids, mask, beam], "uniform")
-
-
-def _input(name: str, shape: list[int], kind: openvino.Type) -> openvino.Node:
-    found = ops.parameter(shape, kind, name=name)
-    found.output(0).get_tensor().set_names({name})
-    return found
-
-
-def _numbers(*values: int) -> openvino.Node:
-    return ops.constant(np.array(values, dtype=np.int64))

@@ -39,6 +39,7 @@ class OpenVINOSettings:
     `threads` None: one for each core. `properties` go to OpenVINO's CPU plugin as they are. `adaptable` names
     the modules that adapters may change, each with its numbers of outputs and inputs; `adapter_pipelines`
     adapters at most answer at the same time, each for about as much memory as the model's weights take.
+    `grammar_bytes`: what the compiled grammars of one pipeline may take.
     """
 
     model: Path
@@ -54,6 +55,7 @@ class OpenVINOSettings:
     properties: tuple[tuple[str, str], ...] = ()
     adaptable: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     adapter_pipelines: int = 1
+    grammar_bytes: int = 1 << 29
     start_timeout_s: float = 900.0
     restart_delay_s: float = 0.2
     max_restart_delay_s: float = 30.0
