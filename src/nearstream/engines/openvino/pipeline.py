@@ -68,7 +68,7 @@ def load(wanted: Load) -> tuple[Batch, Loaded]:
     branches = Branches() if wanted.prefix_caching else Branches(kept=0)
     vocabulary = vocabulary_of(wanted)
     precompiler = precompiler_of(wanted, pipeline, vocabulary)
-    batch = Batch(pipeline, branches, vocab_size=vocabulary, precompiler=precompiler)
+    batch = Batch(pipeline, branches, vocab_size=wanted.vocab_size or vocabulary, precompiler=precompiler)
     batch.submit(Submit(_WARM_UP_ID, np.ones(8, dtype=np.int64).tobytes(), _WARM_UP))
     while batch.busy:
         failures = batch.step().failures
@@ -104,7 +104,8 @@ def open_adapter_pipeline(wanted: Load) -> Batch:
         raise RuntimeError(reason_of(error)) from error
     vocabulary = vocabulary_of(wanted)
     precompiler = precompiler_of(wanted, pipeline, vocabulary)
-    return Batch(pipeline, Branches(kept=0), vocab_size=vocabulary, precompiler=precompiler)
+    known = wanted.vocab_size or vocabulary
+    return Batch(pipeline, Branches(kept=0), vocab_size=known, precompiler=precompiler)
 
 
 def read_adapter(weights: str) -> genai.Adapter:
