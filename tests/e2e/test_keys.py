@@ -35,6 +35,15 @@ def invoke(site: Site, key: dict[str, str]) -> int:
     return int(answer["ResponseMetadata"]["HTTPStatusCode"])
 
 
+def stored(site: Site, key: dict[str, str]) -> bytes:
+    """What an object holds that one key wrote, as another key reads it."""
+    writer = site.client("s3", AWS_ACCESS_KEY_ID=key["access_key"], AWS_SECRET_ACCESS_KEY=key["secret_key"])
+    writer.create_bucket(Bucket="keys")
+    writer.put_object(Bucket="keys", Key="k", Body=b"by the imported key")
+    found: bytes = site.client("s3").get_object(Bucket="keys", Key="k")["Body"].read()
+    return found
+
+
 def test_an_imported_key_signs_at_both_sites_until_it_is_removed(
     site: Site, other_site: Site, tmp_path: Path
 ) -> None:
@@ -51,6 +60,8 @@ def test_an_imported_key_signs_at_both_sites_until_it_is_removed(
     )  # fmt: skip
     assert imported.returncode == 0, imported
     eventually(lambda: invoke(other_site, key) == 200, "the other site takes it, too")
+    for place in (site, other_site):
+        assert stored(place, key) == b"by the imported key"
 
     listed = nearstream("keys", "list", home=other_site.home)
     assert key["access_key"] in listed.stdout and "edge" in listed.stdout and "site" in listed.stdout

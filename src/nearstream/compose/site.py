@@ -80,13 +80,13 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     environment = replica_environment(settings, home.path, _aliases(settings))
     deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
     pool = Pool(random=random.random, clock=clock)
+    keys = lookup(Keys(credentials, home.keys_file), credentials.account)
     async with (
         Store.open(settings.database or home.database) as store,
         Upstreams() as upstreams,
-        _objects(settings, home, credentials) as objects,
+        _objects(settings, home, keys) as objects,
         deployer,
     ):
-        keys = lookup(Keys(credentials, home.keys_file), credentials.account)
         parts = SiteParts(store, deployer, pool, upstreams, keys, wake, objects)
         where = settings.s3_url or str(home.path / "objects")
         async with serving(settings, credentials, parts, objects_at=where):
@@ -143,9 +143,9 @@ def _managed(settings: Settings, handler: Handler) -> AbstractAsyncContextManage
 
 
 @asynccontextmanager
-async def _objects(settings: Settings, home: Home, credentials: Credentials) -> AsyncIterator[Objects]:
+async def _objects(settings: Settings, home: Home, keys: Lookup) -> AsyncIterator[Objects]:
     """The S3 side of the front door, and the site's own store unless the objects lie elsewhere."""
-    sides = partial(Objects, lookup=own_lookup(credentials), clock=clock, hosts=names(settings.host))
+    sides = partial(Objects, lookup=keys, clock=clock, hosts=names(settings.host))
     if settings.s3_url is not None:
         yield sides(Elsewhere(settings.s3_url))
         return
@@ -163,17 +163,6 @@ def lookup(keys: Keys, account: str) -> Lookup:
         return Credential(key.access_key, key.secret_key, account, arn=f"arn:aws:iam::{account}:root")
 
     return find
-
-
-def own_lookup(credentials: Credentials) -> Lookup:
-    """Finds the key that a home was made with, which is the only one that the object store knows."""
-    known = Credential(
-        credentials.access_key,
-        credentials.secret_key,
-        credentials.account,
-        arn=f"arn:aws:iam::{credentials.account}:root",
-    )
-    return {known.access_key: known}.get
 
 
 def names(host: str) -> frozenset[str]:

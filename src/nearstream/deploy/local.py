@@ -151,6 +151,7 @@ class LocalDeployer:
         async with alongside() as stops:
             for replica in replicas:
                 stops.create_task(self.stop(replica.id, grace_s=grace_s))
+        self._runs.remove_sockets()
         return len(replicas)
 
     def _watch(self, run: Run) -> Watch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +47,19 @@ class Runs:
 
     def prepare(self) -> None:
         """Makes the folders. Raises Unusable."""
-        for folder in (self._run, self._logs, self._sockets):
+        for folder in (self._run, self._logs):
             make_private(folder)
 
     def socket(self, replica_id: str) -> str:
+        """Where a replica will listen. Raises Unusable."""
+        make_private(self._sockets)
         return str(self._sockets / f"{replica_id}.sock")
+
+    def remove_sockets(self) -> None:
+        """Leave nothing outside the home, unless a replica still listens there."""
+        if self._sockets != self._run:
+            with suppress(OSError):
+                self._sockets.rmdir()
 
     def log(self, spec: ReplicaSpec, replica_id: str) -> Path:
         """Where the replica writes; the oldest logs of its variant make room. Raises Unusable."""

@@ -14,7 +14,7 @@ from nearstream.fleet.pool import Lease, Pool
 from nearstream.frontdoor.metrics import FrontDoorMetrics, InvocationTimer
 from nearstream.frontdoor.parts import PartStream
 from nearstream.frontdoor.upstream.client import Upstreams
-from nearstream.frontdoor.upstream.connection import Connection, ReplicaGone, Sink
+from nearstream.frontdoor.upstream.connection import BodyTooLong, Connection, ReplicaGone, Sink
 from nearstream.services.runtime.invocations import Runtime, stream_broken, stream_timed_out
 from nearstream.wire.aws import invocation as wire
 
@@ -25,6 +25,10 @@ STREAM_TIMEOUT_S = 480.0
 ATTEMPTS = 3
 # How long a call waits while the endpoint's only replica is being restarted.
 READY_WAIT_S = 20.0
+# What InvokeEndpoint returns at most; longer answers are streamed.
+MAX_ANSWER_BYTES = 25 * 1024 * 1024
+# How much of an error's body is read; its caller gets 2048 characters.
+ERROR_BYTES = 16 * 1024
 # What a stream that breaks is counted as.
 BROKE = 500
 
@@ -50,12 +54,14 @@ class Relay:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S), sent as (lease, upstream):
                 timer.first_byte()
-                payload = await upstream.read()
+                payload = await upstream.read(limit_bytes=MAX_ANSWER_BYTES)
                 timer.answered(upstream.received_bytes)
         except TimeoutError:
             raise self._runtime.timed_out(invocation) from None
         except ReplicaGone:
             raise self._runtime.broke(invocation) from None
+        except BodyTooLong:
+            raise self._runtime.too_long(invocation, MAX_ANSWER_BYTES) from None
         self._note_session(invocation.endpoint, lease, upstream.head.headers)
         own = wire.answer_headers(invocation, lease.variant, upstream.head.headers)
         return web.Response(body=payload, headers={**headers, **own})
@@ -131,7 +137,8 @@ class Relay:
                     continue
                 if upstream.head.status >= 400:  # noqa: PLR2004
                     timer.failed(upstream.head.status)
-                    raise self._runtime.model_failed(invocation, upstream.head.status, await upstream.read())
+                    message = await upstream.beginning(limit_bytes=ERROR_BYTES)
+                    raise self._runtime.model_failed(invocation, upstream.head.status, message)
                 attributes = wire.custom_attributes(upstream.head.headers)
                 self._runtime.check_custom_attributes(invocation, attributes)
                 yield lease, upstream

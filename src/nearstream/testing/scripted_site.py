@@ -20,13 +20,14 @@ from nearstream.client.loop_thread import LoopThread
 from nearstream.client.signing import Credentials
 from nearstream.client.site_address import SiteAddress, free_port
 from nearstream.client.targets import SageMakerEndpoint
-from nearstream.compose.site import SiteParts, own_lookup, serving
+from nearstream.compose.site import SiteParts, lookup, serving
 from nearstream.config.settings import Settings
 from nearstream.core.errors import Unusable
 from nearstream.fleet.memory import MemoryRecords
 from nearstream.fleet.pool import Pool
 from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.home.keys import Credentials as Identity
+from nearstream.home.keys import Keys
 from nearstream.home.paths import Home
 from nearstream.models.builtin import builtin_path
 from nearstream.telemetry import logs
@@ -167,7 +168,7 @@ class ScriptedSite:
                 deployer=deployer,
                 pool=pool,
                 upstreams=upstreams,
-                keys=own_lookup(_IDENTITY),
+                keys=lookup(Keys(_IDENTITY, home.keys_file), _IDENTITY.account),
                 wake=wake,
                 wrapped=self._throttle.wrapped,
                 grace_s=GRACE_S,

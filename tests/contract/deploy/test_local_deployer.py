@@ -291,8 +291,11 @@ async def test_a_deep_home_gets_short_sockets_in_a_folder_of_its_own(opened: Ope
         assert len(started.address.path) < 100
         assert mode_of(Path(started.address.path).parent) == 0o700
         await until_state(deployer, started.id, ReplicaState.READY)
-        await deployer.stop(started.id, grace_s=30)
-    Path(started.address.path).parent.rmdir()
+        assert await deployer.stop_all(grace_s=30) == 1
+        assert not Path(started.address.path).parent.exists()
+        again = await deployer.start(spec_of())
+        await until_state(deployer, again.id, ReplicaState.READY)
+        await deployer.stop_all(grace_s=30)
 
 
 async def test_a_replica_gets_its_containers_environment_over_the_inherited_one(

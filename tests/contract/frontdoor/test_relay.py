@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -183,6 +183,31 @@ async def test_a_refusal_of_the_replica_is_a_model_error_with_its_words(tmp_path
     async with stand(tmp_path, talk) as made:
         with pytest.raises(CallFailed, match=r'client error \(422\) from primary with message "bad input"'):
             await made.parts()
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 1000000000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_answer_without_end_is_read_no_further_than_its_bound(
+    tmp_path: Path, status: int, length: str
+) -> None:
+    sent = 0
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode())
+        piece = b"x" * (1 << 18)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(chunk(piece) if "chunked" in length else piece)
+                await writer.drain()
+                sent += len(piece)
+
+    async with stand(tmp_path, talk) as made:
+        with pytest.raises(CallFailed) as caught:
+            await made.client.invoke(b"{}")
+    assert f"({0 if status == 200 else status}) from primary" in str(caught.value)
+    assert ("InvokeEndpointWithResponseStream" in str(caught.value)) == (status == 200)
+    assert sent < (relay_module.MAX_ANSWER_BYTES if status == 200 else 0) + (4 << 20)
 
 
 async def test_a_replica_that_cannot_be_reached_is_tried_again_and_then_said(

@@ -16,6 +16,7 @@ from nearstream.frontdoor.upstream.client import Call, NotSwitched, Upstreams
 from nearstream.frontdoor.upstream.connection import BodyWithheld, ReplicaGone, connect
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LIMIT = 1 << 20
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -43,7 +44,7 @@ async def head_of(reader: asyncio.StreamReader) -> bytes:
 
 async def posted(upstreams: Upstreams, address: Address) -> bytes:
     async with upstreams.post(address, "/x", b"{}", {}) as connection:
-        return await connection.read()
+        return await connection.read(limit_bytes=LIMIT)
 
 
 async def pieces(*parts: bytes) -> AsyncGenerator[bytes]:
@@ -244,7 +245,7 @@ async def test_a_body_that_is_held_back_goes_when_the_server_asks_for_it() -> No
             address, call, pieces(b"hello"), on_continue=lambda: asked.append(True), wait_s=0
         ) as connection,
     ):
-        assert await connection.read() == b"ok" and asked == [True]
+        assert await connection.read(limit_bytes=LIMIT) == b"ok" and asked == [True]
 
 
 async def test_a_server_that_refuses_before_the_body_is_heard() -> None:
@@ -257,7 +258,7 @@ async def test_a_server_that_refuses_before_the_body_is_heard() -> None:
         async with upstreams.stream(
             address, call, pieces(b"hello"), on_continue=never, wait_s=0
         ) as connection:
-            assert connection.head.status == 403 and await connection.read() == b"no"
+            assert connection.head.status == 403 and await connection.read(limit_bytes=LIMIT) == b"no"
         assert upstreams.idle == 0  # the server may still wait for the body there
 
 

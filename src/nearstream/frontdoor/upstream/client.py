@@ -139,7 +139,7 @@ class Upstreams:
             connection.begin("GET", head, switches=True)
             await connection.answered()
             if connection.head.status != http1.SWITCHING_PROTOCOLS:
-                raise NotSwitched(connection.head, await _beginning(connection))
+                raise NotSwitched(connection.head, await connection.beginning(limit_bytes=UNREAD_BYTES))
             yield Duplex(connection.head, *connection.switched())
         finally:
             connection.close()
@@ -177,15 +177,6 @@ class Upstreams:
                 self._idle.pop(address, None)
 
         return forget
-
-
-async def _beginning(connection: Connection) -> bytes:
-    body = b""
-    async for piece in connection.pieces():
-        body += piece
-        if len(body) >= UNREAD_BYTES:
-            break
-    return body[:UNREAD_BYTES]
 
 
 async def _sent(connection: Connection, method: str, call: bytes) -> Connection:

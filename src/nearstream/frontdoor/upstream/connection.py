@@ -24,6 +24,10 @@ class ReplicaGone(Exception):
     """A server could not be reached, or went away before its answer was whole."""
 
 
+class BodyTooLong(Exception):
+    """An answer that is read as a whole is longer than it may be."""
+
+
 class BodyWithheld(Exception):
     """What a body's source raises when the rest of it must not be sent."""
 
@@ -143,11 +147,21 @@ class Connection(asyncio.Protocol):
                 self._resume()
             await self._wait()
 
-    async def read(self) -> bytes:
-        """The whole body. Raises ReplicaGone."""
-        pieces: list[bytes] = []
-        await self.pump(pieces.append)
-        return b"".join(pieces)
+    async def read(self, *, limit_bytes: int) -> bytes:
+        """The whole body. Raises ReplicaGone, and BodyTooLong."""
+        body = await self.beginning(limit_bytes=limit_bytes + 1)
+        if len(body) > limit_bytes:
+            raise BodyTooLong
+        return body
+
+    async def beginning(self, *, limit_bytes: int) -> bytes:
+        """The body, or so much of it. Raises ReplicaGone."""
+        body = bytearray()
+        async for piece in self.pieces():
+            body += piece
+            if len(body) >= limit_bytes:
+                break
+        return bytes(body[:limit_bytes])
 
     def switched(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The two ways of a connection that the server switched to another protocol (status 101).

@@ -82,6 +82,14 @@ class Runtime:
         message = f"The connection to container {container} was closed before it answered."
         return self._model_error(invocation, 0, message, container)
 
+    def too_long(self, invocation: Invocation, limit_bytes: int, *, container: str = PRIMARY) -> ServiceError:
+        """ModelError for an answer that is longer than a whole one can be."""
+        message = (
+            f"The response of container {container} has more than {limit_bytes} bytes, the most that"
+            " InvokeEndpoint returns: call InvokeEndpointWithResponseStream, or ask for less."
+        )
+        return self._model_error(invocation, 0, message, container)
+
     def _model_error(
         self, invocation: Invocation, status: int, original: str, container: str
     ) -> ServiceError:
