@@ -50,7 +50,9 @@ def test_a_server_starts_and_its_calls_are_answered(place: Path, printed: str):
         calls = [command for command in COMMANDS if command.startswith("curl") and f":{printed}/" in command]
         assert calls
         for call in calls:
-            answer = output_of(call.replace(printed, str(port)), place)
+            answer = output_of(
+                call.replace(printed, str(port)).replace("~/.nearstream", str(place / "home")), place
+            )
             assert answer
             assert "error" not in answer.lower() or "# TYPE" in answer, call
             assert '"type":' not in answer, call

@@ -13,6 +13,14 @@ from nearstream.home.paths import Home
 HomeOption = Annotated[Path | None, Parameter(help="Home folder of the site (default: ~/.nearstream).")]
 ConfigOption = Annotated[Path | None, Parameter(help="TOML file (default: nearstream.toml in the home).")]
 JsonOption = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON, for scripts.")]
+CorsOption = Annotated[
+    tuple[str, ...],
+    Parameter(negative=(), help="Origin whose pages may call, * for any page; repeatable (default: none)."),
+]
+AllowHostOption = Annotated[
+    tuple[str, ...],
+    Parameter(negative=(), help="Another name that the server is called by; repeatable."),
+]
 EndpointArgument = Annotated[str, Parameter(help="Name of the endpoint.")]
 
 

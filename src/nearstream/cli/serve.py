@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import uvloop
 from cyclopts import Parameter
 
-from nearstream.cli.options import HomeOption
+from nearstream.cli.options import AllowHostOption, CorsOption, HomeOption
 from nearstream.compose.lmi_server import LmiOptions, lmi_server
 from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import ContainerSettings, container_settings
@@ -49,13 +49,21 @@ def serve(
     port: Annotated[int | None, Parameter(help="Port to listen on (default: 8080, none with --uds).")] = None,
     uds: Annotated[Path | None, Parameter(help="Unix socket to listen on.")] = None,
     home: HomeOption = None,
+    cors_allow_origin: CorsOption = (),
+    allow_host: AllowHostOption = (),
+    open_management: Annotated[
+        bool, Parameter(negative=(), help="Let this machine's users manage models without a key.")
+    ] = False,
 ) -> None:
     """Serve a model over HTTP with the API of TGI, of LMI or of OpenAI.
 
     TGI's variables configure it; with --as lmi serving.properties does.
     """
     logs.to_stream(sys.stderr)
-    container, site = container_settings(), load({"home": home})
+    container, site = (
+        container_settings(),
+        load({"home": home, "cors_allow_origins": cors_allow_origin, "allow_hosts": allow_host}),
+    )
     if model_dir is not None and str(model_dir).startswith("s3:/"):
         raise Unusable("--model-dir is a folder of this machine: name what lies in S3 with --model-data.")
     if model_data is not None:
@@ -68,7 +76,15 @@ def serve(
         port = DEFAULT_PORT
     if persona == "lmi":
         _serve_lmi(
-            LmiOptions(model_dir, model, model_id, version, Place(host, port, uds, LMI_GRACE_S), deployment),
+            LmiOptions(
+                model_dir,
+                model,
+                model_id,
+                version,
+                Place(host, port, uds, LMI_GRACE_S),
+                deployment,
+                open_management,
+            ),
             container,
             site,
         )
@@ -86,6 +102,7 @@ def serve(
         port=port,
         uds=uds,
         persona=persona,
+        open_management=open_management,
     )
     uvloop.run(model_server(options, container, site))
 

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from nearstream.cli.connection import PATIENT
 from nearstream.cli.invoke import Measured, measure
-from nearstream.cli.options import ConfigOption, JsonOption
+from nearstream.cli.options import AllowHostOption, ConfigOption, CorsOption, JsonOption
 from nearstream.cli.screen import Screen
 from nearstream.client import assistant
 from nearstream.client.async_client import AsyncClient
@@ -51,6 +51,8 @@ def up(
     management_port: Annotated[
         int | None, Parameter(help="Port for metrics and health, on 127.0.0.1 (default: none).")
     ] = None,
+    cors_allow_origin: CorsOption = (),
+    allow_host: AllowHostOption = (),
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -64,6 +66,8 @@ def up(
             "aliases": alias,
             "s3_url": s3_url,
             "management_port": management_port,
+            "cors_allow_origins": cors_allow_origin,
+            "allow_hosts": allow_host,
             "config": config,
         }
     )

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
 
 from nearstream.compose.model_server import traces
+from nearstream.compose.protection import protection
 from nearstream.config.container import ContainerSettings
 from nearstream.config.settings import Settings
 from nearstream.engines.table import engine_kind
@@ -42,6 +42,8 @@ class LmiOptions:
     place: Place
     deployment: str = ""
     """Servers that are started with one name serve the same data."""
+    open_management: bool = False
+    """Whether this machine's users may manage models without a key."""
 
 
 async def lmi_server(
@@ -62,13 +64,21 @@ async def lmi_server(
         model_id=options.model_id,
     )
     serving = await loader.settings(source)
+    named = serving.cors_allowed_origin
+    guarded = protection(
+        None if options.place.port is None else options.place.host,
+        site,
+        origins=(*container.cors_allow_origins, *(named.replace(",", " ").split() if named else ())),
+        api_key=container.api_key,
+        open_management=options.open_management,
+    )
     front = Front(
         release,
         max_request_bytes=serving.max_request_bytes,
         api_key=container.api_key,
-        managed=container.api_key is not None or _is_local(options.place),
+        management=guarded.management,
         error_rates=serving.error_rates,
-        origin=serving.cors_allowed_origin,
+        pages=guarded.pages,
     )
     with traces(container) as trace:
         await serve(
@@ -92,13 +102,3 @@ def _at_startup(options: LmiOptions) -> Source:
     place = str(options.model_dir.absolute())
     name = inferred_name(place) if options.place.socket is None else MODEL_NAME
     return Source(name, place, at_startup=True)
-
-
-def _is_local(place: Place) -> bool:
-    """Whether nobody but this machine's own users can call."""
-    if place.port is None or place.host == "localhost":
-        return True
-    try:
-        return ip_address(place.host).is_loopback
-    except ValueError:
-        return False

@@ -10,6 +10,7 @@ from typing import Literal
 
 import structlog
 
+from nearstream.compose.protection import Protection, protection
 from nearstream.config.container import ContainerSettings
 from nearstream.config.settings import Settings
 from nearstream.engines.settings import EngineSettings
@@ -47,11 +48,20 @@ class ServeOptions:
     weights: WeightFormat = "fp16"
     """What a checkpoint's weights become when it is converted."""
     persona: Persona = "tgi"
+    open_management: bool = False
+    """Whether this machine's users may load adapters and end calls without a key."""
 
 
 async def model_server(options: ServeOptions, container: ContainerSettings, site: Settings) -> None:
     """Serve one model until SIGTERM. Raises Unusable for a model or an address that cannot be used."""
     cache, kind = Home(site.home).cache, engine_kind(site.engine)
+    guarded = protection(
+        None if options.port is None else options.host,
+        site,
+        origins=container.cors_allow_origins,
+        api_key=container.api_key,
+        open_management=options.open_management,
+    )
     model = await resolve(
         revised(options, container.hf_model_revision),
         formats=kind.formats,
@@ -69,7 +79,7 @@ async def model_server(options: ServeOptions, container: ContainerSettings, site
     with traces(container) as trace, adapter_store(cache, settings.adaptable) as store:
         adapters = Adapters(store.prepare, container.lora_adapters, taken=options.model_id)
         await _SERVERS[options.persona](
-            _server_settings(options, container, Terms(release, granted, adapters), model.path),
+            _server_settings(options, container, Terms(release, granted, adapters), model.path, guarded),
             engine.open,
             adapters=adapters,
             trace=trace,
@@ -103,7 +113,11 @@ def _engine_settings(container: ContainerSettings, model: ModelDirectory) -> Eng
 
 
 def _server_settings(
-    options: ServeOptions, container: ContainerSettings, terms: Terms, directory: Path
+    options: ServeOptions,
+    container: ContainerSettings,
+    terms: Terms,
+    directory: Path,
+    guarded: Protection,
 ) -> ServerSettings:
     return ServerSettings(
         model_id=options.model_id,
@@ -114,7 +128,8 @@ def _server_settings(
         socket=options.uds,
         grace_s=container.graceful_termination_timeout,
         api_key=container.api_key,
-        cors_allow_origins=container.cors_allow_origins,
+        pages=guarded.pages,
+        management=guarded.management,
         messages_api=container.messages_api_enabled,
         plain_text_errors=container.plain_text_errors,
         max_batch_size=container.max_batch_size,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
+from nearstream.compose.protection import own_names, page_rules
 from nearstream.config.settings import Settings, replica_environment
 from nearstream.core.accounts import Account
 from nearstream.core.ports import Deployer, ReplicaLogs
@@ -114,14 +114,21 @@ async def serving(
         )
     )
     door = FrontDoor(
-        api=Api(services, access), access=access, view=view, metrics=metrics, objects=parts.objects
+        api=Api(services, access),
+        access=access,
+        view=view,
+        metrics=metrics,
+        objects=parts.objects,
+        pages=page_rules(settings.host, settings.cors_allow_origins, settings.allow_hosts, below=True),
     )
     controller = Controller(Parts(store, parts.deployer, pool, desire, clock), wake=parts.wake)
     await controller.refresh()
     handler = parts.wrapped(door.handle)
     async with (
         listening(handler, host=settings.host, port=settings.port, grace_s=parts.grace_s),
-        _managed(settings, management(metrics, door.health)),
+        _managed(
+            settings, management(metrics, door.health, page_rules("127.0.0.1", (), settings.allow_hosts))
+        ),
     ):
         try:
             async with alongside(controller.run()):
@@ -167,7 +174,7 @@ def lookup(keys: Keys, account: str) -> Lookup:
 
 def names(host: str) -> frozenset[str]:
     """The names under which buckets are addressed as `bucket.name`."""
-    return frozenset({"localhost", host, socket.gethostname().lower()})
+    return frozenset(own_names(host))
 
 
 def read_image(uri: str) -> tuple[Persona, str]:

@@ -32,7 +32,8 @@ class ContainerSettings:
     otlp_endpoint: str | None = None
     otlp_service_name: str = "text-generation-inference.router"
     api_key: str | None = None
-    cors_allow_origins: tuple[str, ...] = ("*",)
+    cors_allow_origins: tuple[str, ...] = ()
+    """Origins whose pages may call; "*": any page."""
     hf_model_id: str | None = None
     hf_model_revision: str | None = None
     compute_type: str = "cpu"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ AWS_KEYS = (
     "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
 )  # fmt: skip
 
+# An origin as browsers send it, any, or that of a page without one.
+ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/,?#@]+")
+_HOST = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -57,6 +62,10 @@ class Settings:
     """Where this machine reads metrics and health without a signature. None: nowhere."""
     model_data_gib: int = 256
     """What a model's data may come to, unpacked."""
+    cors_allow_origins: tuple[str, ...] = ()
+    """Origins whose pages may call; "*": any page, which may then do inference and no more."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names that a server may be called by, beside its addresses, localhost and this machine's name."""
 
     @property
     def url(self) -> str:
@@ -78,6 +87,8 @@ _KEYS = (
     "s3_url",
     "management_port",
     "model_data_gib",
+    "cors_allow_origins",
+    "allow_hosts",
 )
 _WANTED = {
     "port": "a number from 1 to 65535",
@@ -86,6 +97,8 @@ _WANTED = {
     "log_level": "debug, info, warning or error",
     "s3_url": "a URL that begins with http:// or https://",
     "model_data_gib": "a whole number above 0",
+    "cors_allow_origins": "origins like 'https://app.example', or '*'",
+    "allow_hosts": "names like 'api.example', '.example' for all below it, or '*'",
 }
 
 
@@ -163,6 +176,13 @@ def _choice(value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def _words(value: str | list[str] | tuple[str, ...], form: re.Pattern[str]) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else [word.strip() for word in value]
+    if not all(form.fullmatch(word) for word in words):
+        raise ValueError
+    return tuple(words)
+
+
 def _aliases(value: Mapping[str, str] | str | list[str] | tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     if isinstance(value, Mapping):
         return tuple((str(asked), str(runs)) for asked, runs in value.items())
@@ -181,6 +201,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "log_level": lambda value: _choice(str(value).lower(), ("debug", "info", "warning", "error")),
     "s3_url": _url,
     "model_data_gib": _positive,
+    "cors_allow_origins": lambda value: _words(value, ORIGIN),
+    "allow_hosts": lambda value: _words(value, _HOST),
 }
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from nearstream.core.errors import Missing, NearstreamError
 from nearstream.frontdoor import api
+from nearstream.frontdoor import pages as browsers
 from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api
 from nearstream.frontdoor.management import HEALTH_PATH, METRICS_PATH, metrics_page
@@ -21,6 +22,7 @@ from nearstream.frontdoor.view import SiteView
 from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, translate
 from nearstream.wire.aws.s3 import request as s3
+from nearstream.wire.browsers import PageRules
 
 OWN_PATHS: Final = ("/endpoints/", HEALTH_PATH, METRICS_PATH, "/nearstream/")
 _ERRORS: Final = {NearstreamError: "InternalFailure"}
@@ -39,7 +41,9 @@ class FrontDoor:
         view: SiteView,
         metrics: FrontDoorMetrics,
         objects: Objects | None = None,
+        pages: PageRules | None = None,
     ) -> None:
+        self._pages = pages or PageRules()
         self._metrics = metrics
         self._api = api
         self._access = access
@@ -50,7 +54,7 @@ class FrontDoor:
         """Answer one request; a failure is answered in the protocol of the service that was called."""
         request_id, call = str(uuid.uuid4()), _read(request)
         try:
-            answered = await self._route(request, call, request_id)
+            answered = await self._admitted(request, call, request_id)
         except ConnectionError:
             raise  # the client has left
         except NearstreamError as error:
@@ -59,9 +63,20 @@ class FrontDoor:
             log.exception("request failed", request_id=request_id, path=request.path)
             message = f"The request failed inside nearstream; id {request_id}."
             answered = api.failure(call, AwsError("InternalFailure", message, 500), request_id)
+        if not answered.prepared:
+            browsers.readable(request, answered)
         if not (answered.prepared or request.content.is_eof()):
             answered.force_close()  # the rest of the body is not wanted
         return answered
+
+    async def _admitted(
+        self, request: web.BaseRequest, call: RawRequest, request_id: str
+    ) -> web.StreamResponse:
+        """Raises AwsError for a page of a browser that may not call."""
+        if (refusal := browsers.refusal(self._pages, request)) is not None:
+            raise AwsError("AccessDeniedException", refusal, 403)
+        preflight = browsers.preflight(self._pages, request)
+        return await self._route(request, call, request_id) if preflight is None else preflight
 
     async def _route(self, request: web.BaseRequest, call: RawRequest, request_id: str) -> web.StreamResponse:
         if self._objects is not None and (

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.telemetry.metrics import CONTENT_TYPE
+from nearstream.wire.browsers import PageRules
 
 HEALTH_PATH = "/health"
 METRICS_PATH = "/metrics"
@@ -19,11 +20,13 @@ def metrics_page(metrics: FrontDoorMetrics) -> web.Response:
 
 
 def management(
-    metrics: FrontDoorMetrics, health: Callable[[str, str], web.Response]
+    metrics: FrontDoorMetrics, health: Callable[[str, str], web.Response], pages: PageRules
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    """A handler; `health` answers a method and a path: /health or one below it."""
+    """A handler; `health` answers a method and a path: /health or one below it. No page may call."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if (refusal := pages.refusal(request.headers.items())) is not None:
+            return web.json_response({"message": refusal}, status=403)
         path = request.raw_path.partition("?")[0]
         if path == HEALTH_PATH or path.startswith(f"{HEALTH_PATH}/"):
             return health(request.method, path)

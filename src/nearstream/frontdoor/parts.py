@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
+from nearstream.frontdoor.pages import readable
 from nearstream.wire.framing.eventstream import payload_part
 
 # What a client may have left unread before its replica is held back.
@@ -25,6 +26,7 @@ class PartStream(web.StreamResponse):
     _chunks = True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        readable(request, self)
         self._chunks = request.version >= HttpVersion11
         if self._chunks:  # to an HTTP/1.0 client, as some proxies are, the connection's end is the stream's
             self.enable_chunked_encoding()

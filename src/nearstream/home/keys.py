@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from nearstream.core.errors import Conflict, Invalid, Missing, Unusable
+from nearstream.home.locks import locked_by_thread
 from nearstream.home.private import write_private
 
 OWN_NAME: Final = "site"
@@ -70,6 +71,21 @@ def ensure_credentials(file: Path, region: str) -> Credentials:
     )
     write_private(file, msgspec.json.encode(made))
     return made
+
+
+def ensure_management_key(file: Path) -> str:
+    """Read the key, or make one; of two that are made at once the first one stays. Raises Unusable."""
+    try:
+        if key := file.read_text().strip():
+            return key
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"The management key in {file} cannot be read: {error}.") from error
+    with locked_by_thread(file.with_name(f"{file.name}.lock")):
+        if not file.exists():
+            write_private(file, f"{secrets.token_urlsafe(30)}\n".encode())
+        return file.read_text().strip()
 
 
 def new_access_key() -> str:

@@ -48,6 +48,10 @@ class Home:
         return self.path / "keys.json"
 
     @property
+    def management_key_file(self) -> Path:
+        return self.path / "management.key"
+
+    @property
     def lock_file(self) -> Path:
         return self.path / "frontdoor.lock"
 
@@ -73,6 +77,11 @@ class Home:
     def ensure_credentials(self, region: str) -> Credentials:
         """Read the identity, or make one; the region given at first start stays."""
         return keys.ensure_credentials(self.credentials_file, region)
+
+    def ensure_management_key(self) -> str:
+        """The key that model servers of this home take from those who manage them. Raises Unusable."""
+        self.create()
+        return keys.ensure_management_key(self.management_key_file)
 
     def lock(self, url: str) -> AbstractContextManager[None]:
         """Hold the home for this process; the lock falls with it, however it ends. Raises Conflict."""

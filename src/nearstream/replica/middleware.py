@@ -1,45 +1,59 @@
-"""Middleware of every route: the API key, response headers, and errors as responses."""
+"""Middleware of every route: pages of browsers, the API key, response headers, and errors as responses."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from hmac import compare_digest
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError, WrongMedia
+from nearstream.replica.access import bears_one_of, over_unix_socket
 from nearstream.replica.operation import REQUEST_ID
 from nearstream.replica.responses import error_response
+from nearstream.wire.browsers import PageRules
 from nearstream.wire.dialects.port import ErrorDialect
 
 _log = structlog.get_logger(__name__)
 _JSON = re.compile(r"application/(json|[^;]+\+json|octet-stream)")
 _WRONG_KEY = "the API key is missing or wrong: send it as `Authorization: Bearer <key>`"
 _READ_ONLY = frozenset({"GET", "HEAD"})
-# The answer to a browser's preflight request from another origin.
-PREFLIGHT = {"Access-Control-Allow-Methods": "GET,POST", "Access-Control-Allow-Headers": "content-type"}
 
 
-def key_checked(key: str | None, errors: ErrorDialect | None = None) -> Middleware:
-    """Every method but GET and HEAD needs the key, if there is one; a preflight is answered without.
+def pages_checked(pages: PageRules, errors: ErrorDialect) -> Middleware:
+    """Refuse calls of pages that may not call, with 403, before anything else; answer preflight requests.
 
-    `errors` writes the body of a 401, which is empty otherwise.
+    What comes over a Unix socket comes from no page.
     """
-    wanted = f"Bearer {key}".encode()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not over_unix_socket(request):
+            refusal = pages.refusal(request.headers.items())
+            if refusal is not None:
+                return error_response(errors.plain(403, refusal))
         if request.method == "OPTIONS":
-            return web.Response(headers=PREFLIGHT)
-        given = request.headers.get("Authorization", "").encode(errors="replace")
-        if key is not None and request.method not in _READ_ONLY and not compare_digest(given, wanted):
-            return (
-                web.Response(status=401) if errors is None else error_response(errors.plain(401, _WRONG_KEY))
-            )
+            return web.Response(headers=pages.preflight(request.headers.items()))
         return await handler(request)
+
+    return check
+
+
+def key_checked(
+    key: str | None, errors: ErrorDialect | None = None, *, others: Sequence[str] = ()
+) -> Middleware:
+    """Every method but GET and HEAD needs the key, if there is one; one of `others` will do, too.
+
+    `errors` writes the body of a 401, which is empty otherwise.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if key is None or request.method in _READ_ONLY or bears_one_of((key, *others), request):
+            return await handler(request)
+        return web.Response(status=401) if errors is None else error_response(errors.plain(401, _WRONG_KEY))
 
     return check
 
@@ -85,15 +99,12 @@ async def json_body(request: web.Request) -> bytes:
 
 
 def on_every_response(
-    origins: Sequence[str],
+    pages: PageRules,
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Set the headers of every response: its request id and its CORS origin; no `Server`."""
+    """Set the headers of every response: its request id and those of CORS; no `Server`."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
-        origin = request.headers.get("Origin", "")
-        response.headers["Access-Control-Allow-Origin"] = origin if origin in origins else origins[0]
-        if len(origins) > 1:
-            response.headers["Vary"] = "Origin"
+        response.headers.update(pages.cors(request.headers.get("Origin")))
         if REQUEST_ID in request:
             response.headers["x-request-id"] = request[REQUEST_ID]
         response.headers.popall("Server", None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nearstream.replica.access import ManagementAccess
+from nearstream.wire.browsers import PageRules
 from nearstream.wire.dialects.hf.terms import Terms
 
 
@@ -28,7 +30,10 @@ class ServerSettings:
     keepalive_s: float = 15.0
     """After how much silence a stream that allows it is kept alive by a comment."""
     api_key: str | None = None
-    cors_allow_origins: tuple[str, ...] = ("*",)
+    pages: PageRules = field(default_factory=PageRules)
+    """Whose pages may call, and by which names."""
+    management: ManagementAccess = field(default_factory=ManagementAccess)
+    """Who may load adapters, take them away and end calls."""
     max_batch_size: int | None = None
     """Requests that generate at once; None: as many as are admitted."""
     max_batch_tokens: int | None = None

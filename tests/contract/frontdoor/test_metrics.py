@@ -17,6 +17,7 @@ from nearstream.core.errors import CallFailed
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.management import management
 from nearstream.frontdoor.metrics import MOST_SERIES, FrontDoorMetrics
+from nearstream.wire.browsers import PageRules
 
 SERVED = (("endpoint", "e"), ("variant", "AllTraffic"))
 NOBODY = (("endpoint", ""), ("variant", ""))
@@ -124,10 +125,22 @@ async def test_metrics_need_a_signature_on_the_sites_port_and_none_on_the_manage
     )  # fmt: skip
     async with asyncio.timeout(10), stand(tmp_path, nothing) as made:
         assert await status(made.session, "GET", f"{made.url}/metrics") == 403
-        handler = management(made.metrics, made.door.health)
+        handler = management(made.metrics, made.door.health, PageRules())
         async with listening(handler, host="127.0.0.1", port=port, grace_s=0.1):
             found = [await status(made.session, way, f"http://127.0.0.1:{port}{path}") for way, path in calls]
     assert found == [200, 405, 200, 200, 404, 404, 404]
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
+async def test_no_page_reads_the_management_port(tmp_path: Path, headers: dict[str, str]) -> None:
+    port = free_port()
+    async with asyncio.timeout(10), stand(tmp_path, nothing) as made:
+        handler = management(made.metrics, made.door.health, PageRules(origins=()))
+        async with (
+            listening(handler, host="127.0.0.1", port=port, grace_s=0.1),
+            made.session.get(f"http://127.0.0.1:{port}/metrics", headers=headers) as answer,
+        ):
+            assert (answer.status, list(await answer.json())) == (403, ["message"])
 
 
 async def status(session: aiohttp.ClientSession, method: str, url: str) -> int:

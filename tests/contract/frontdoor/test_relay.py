@@ -41,6 +41,7 @@ from nearstream.services.runtime import service as runtime
 from nearstream.services.runtime.invocations import Runtime
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.sigv4 import Verifier
+from nearstream.wire.browsers import PageRules
 from nearstream.wire.framing import eventstream
 
 KEYS = Credentials("123456789012", "us-east-1", "AKIATEST", "secret")
@@ -79,7 +80,9 @@ def fleet(path: Path, *, status: EndpointStatus = EndpointStatus.IN_SERVICE) -> 
 
 
 @asynccontextmanager
-async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -> AsyncIterator[Stand]:
+async def stand(
+    folder: Path, talk: Talk, *, budget: BodyBudget | None = None, pages: PageRules | None = None
+) -> AsyncIterator[Stand]:
     """Each call to the replica is answered by `talk`, which gets the connection after the request's head."""
     path, port = folder / "r.sock", free_port()
     heads: list[bytes] = []
@@ -105,7 +108,7 @@ async def stand(folder: Path, talk: Talk, *, budget: BodyBudget | None = None) -
         metrics = FrontDoorMetrics()
         invocations = Invocations(invoker, Relay(pool, upstreams, invoker, metrics), view, access)
         services = [served(runtime.SERVICE, relay=invocations.handle)]
-        door = FrontDoor(api=Api(services, access), access=access, view=view, metrics=metrics)
+        door = FrontDoor(api=Api(services, access), access=access, view=view, metrics=metrics, pages=pages)
         async with (
             listening(door.handle, host="127.0.0.1", port=port, grace_s=0.1),
             aiohttp.ClientSession() as session,

@@ -21,7 +21,10 @@ START_S = 60
 async def serving(
     folder: Path, version: str, log: Path, *options: str, **variables: str
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of the server, once that is ready; every model id runs the built-in model."""
+    """A client, with the management key, of the server once that is ready.
+
+    Every model id runs the built-in model.
+    """
     port = free_port()
     environment = {
         **os.environ,
@@ -38,7 +41,9 @@ async def serving(
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
                 await until(lambda: _settled(process, session), within_s=START_S)
                 assert process.returncode is None, f"it ended; see {log}"
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            key = log.parent / "home" / "management.key"
+            manager = {"Authorization": f"Bearer {key.read_text().strip()}"} if key.exists() else {}
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=manager) as session:
                 yield session
         finally:
             if process.returncode is None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tests.contract.replica.scripted import Witness, ids_of, model
+from tests.contract.replica.scripted import AS_MANAGER, MANAGER, Witness, ids_of, model
 
 from nearstream.core.errors import Unusable
+from nearstream.replica.access import ManagementAccess
 from nearstream.replica.admission import Admission
 from nearstream.replica.encoding import TextEncoder
 from nearstream.replica.host import Place
@@ -94,7 +95,7 @@ class Shop:
 async def open_shop(
     shop: Shop, *sources: Source, wait: bool = True, **front: Any
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of a server with these models at its start."""
+    """A client, with the management key, of a server with these models at its start."""
     stop, listening, ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
     addresses: list[str] = []
 
@@ -102,7 +103,10 @@ async def open_shop(
         addresses.extend(found)
         listening.set()
 
-    options = {"max_request_bytes": 100_000} | front
+    options: dict[str, Any] = {
+        "max_request_bytes": 100_000,
+        "management": ManagementAccess((MANAGER,)),
+    } | front
     edge = Front(lmi_release(shop.version), **options)
     settings = LmiServerSettings(Place(port=0, grace_s=5.0), edge, sources)
     async with asyncio.TaskGroup() as tasks:
@@ -118,7 +122,9 @@ async def open_shop(
         await (ready if wait else listening).wait()
         connector = aiohttp.TCPConnector(limit=0)
         try:
-            async with aiohttp.ClientSession(addresses[-1], connector=connector) as session:
+            async with aiohttp.ClientSession(
+                addresses[-1], connector=connector, headers=AS_MANAGER
+            ) as session:
                 yield session
         finally:
             stop.set()

@@ -1,4 +1,4 @@
-"""What holds for every call to an LMI server: what a model sees of it, its id, its place, its origin."""
+"""What holds for every call to an LMI server: what a model sees of it, its id, its place."""
 
 from __future__ import annotations
 
@@ -158,21 +158,6 @@ async def test_a_call_has_a_priority_that_is_one_of_three(tmp_path: Path):
         headers = {"x-nearstream-priority": "urgent"}
         async with session.post("/invocations", json=ASK, headers=headers) as response:
             assert (response.status, "must be high, normal or low" in await response.text()) == (424, True)
-
-
-async def test_a_page_of_the_origin_that_is_set_may_read_and_no_other_unasked(tmp_path: Path):
-    page = {"Origin": "https://a.example"}
-    async with open_shop(Shop(tmp_path), *start("m"), origin="https://a.example") as session:
-        async with session.post("/invocations", json=ASK, headers=page) as response:
-            assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
-        async with session.options("/invocations", headers=page) as response:
-            assert response.headers["Access-Control-Allow-Methods"] == "GET,POST"
-            assert response.headers["Access-Control-Allow-Origin"] == "https://a.example"
-    async with (
-        open_shop(Shop(tmp_path), *start("m")) as session,
-        session.post("/invocations", json=ASK, headers=page) as response,
-    ):
-        assert "Access-Control-Allow-Origin" not in response.headers
 
 
 @pytest.mark.parametrize(("version", "status"), [("0.25.0", 404), ("0.36.0", 200)])

@@ -9,6 +9,8 @@ from tests.contract.lmi.shop import Shop, open_shop, start
 from tests.contract.lmi.test_server import ASK, text_of
 from tests.support.waiting import until
 
+from nearstream.replica.access import ManagementAccess
+
 NAMED = "must be printable and without a /. Given:"
 
 
@@ -141,12 +143,15 @@ async def test_a_call_under_way_ends_before_its_model_leaves(tmp_path: Path):
         await until(lambda: shop.closed == ["m"])
 
 
-async def test_a_server_that_others_can_reach_is_managed_with_a_key_or_not_at_all(tmp_path: Path):
-    async with open_shop(Shop(tmp_path), *start("m"), managed=False) as session:
+async def test_a_server_that_others_can_reach_is_managed_and_looked_at_with_a_key_alone(tmp_path: Path):
+    access = ManagementAccess(("right",), reading_is_open=False)
+    async with open_shop(Shop(tmp_path), *start("m"), management=access) as session:
         for method, path in (("GET", "/models"), ("POST", "/models?url=x"), ("DELETE", "/models/m")):
             async with session.request(method, path) as response:
-                assert response.status == 403
-                assert "set API_KEY" in (await response.json())["message"]
+                assert response.status == 401
+                assert "management key or API_KEY" in (await response.json())["message"]
+        async with session.get("/models", headers={"Authorization": "Bearer right"}) as response:
+            assert response.status == 200
         async with session.post("/models/m/invoke", json=ASK) as response:
             assert response.status == 200
 

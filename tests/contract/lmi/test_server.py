@@ -200,6 +200,7 @@ async def test_metrics_have_djls_names(tmp_path: Path):
 async def test_the_key_guards_what_works_and_what_manages(tmp_path: Path):
     key = {"Authorization": "Bearer secret"}
     async with open_shop(Shop(tmp_path), *start("m"), api_key="secret") as session:
+        del session.headers["Authorization"]
         for method, path in (
             ("POST", "/invocations"),
             ("POST", "/models?url=x"),

@@ -13,6 +13,7 @@ from tests.support.toy_tokenizers import write_model
 
 from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.engines.scripted import ScriptedEngine
+from nearstream.replica.access import ManagementAccess
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi import server as tgi
 from nearstream.text.tokenizer import load_tokenizer
@@ -20,6 +21,8 @@ from nearstream.wire.dialects.hf.terms import Terms
 from nearstream.wire.dialects.limits import Limits
 
 LOGPROB = -0.5
+MANAGER = "the-management-key"
+AS_MANAGER = {"Authorization": f"Bearer {MANAGER}"}
 Asked = tuple[list[int], Sampling, int]
 
 
@@ -70,7 +73,12 @@ def ids_of(text: str, directory: Path, *, eos: bool = True) -> list[int]:
 
 def settings(directory: Path, *, terms: Terms | None = None, **changes: Any) -> ServerSettings:
     small = Terms(limits=Limits(max_input_tokens=64, max_total_tokens=128))
-    options = {"port": 0, "grace_s": 5.0} | changes
+    keys = [key for key in (changes.get("api_key"), MANAGER) if key]
+    options: dict[str, Any] = {
+        "port": 0,
+        "grace_s": 5.0,
+        "management": ManagementAccess(tuple(keys)),
+    } | changes
     return ServerSettings("toy/model", model(directory), terms or small, **options)
 
 

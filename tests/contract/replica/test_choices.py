@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from tests.contract.replica.scripted import Server, Witness, ids_of, serving, settings
+from tests.contract.replica.scripted import AS_MANAGER, Server, Witness, ids_of, serving, settings
 from tests.support.waiting import until
 
 from nearstream.wire.dialects.hf.terms import Terms
@@ -155,11 +155,11 @@ async def test_aborting_a_call_ends_every_one_of_its_answers(tmp_path: Path, str
         body = {"messages": ASK, "n": 3, "stream": stream}
         call = tasks.create_task(_read(session, body, call_id="mine"))
         await until(lambda: engine.live == 3 and engine.said > 3)
-        assert (await session.post("/abort/mine")).status == 200
+        assert (await session.post("/abort/mine", headers=AS_MANAGER)).status == 200
         said = b"".join(await call)
         assert engine.live == 0
         assert said.count(b"the request was aborted") == 1
-        assert (await session.post("/abort/mine")).status == 404
+        assert (await session.post("/abort/mine", headers=AS_MANAGER)).status == 404
 
 
 async def _read(

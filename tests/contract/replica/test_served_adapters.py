@@ -12,7 +12,7 @@ import aiohttp
 import numpy as np
 import pytest
 from openai import AsyncOpenAI
-from tests.contract.replica.scripted import Server, Witness, serving, settings
+from tests.contract.replica.scripted import AS_MANAGER, MANAGER, Server, Witness, serving, settings
 from tests.support.lora import pair, saying, write_adapter
 from tests.support.waiting import until
 
@@ -22,6 +22,7 @@ from nearstream.engines.openvino.settings import OpenVINOSettings
 from nearstream.models.builtin import builtin_path
 from nearstream.models.lora.modules import Modules, adaptable_modules
 from nearstream.models.lora.store import AdapterStore
+from nearstream.replica.access import ManagementAccess
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi.server import serve
@@ -62,10 +63,10 @@ class Client:
             return response.status, await response.json(content_type=None)
 
     async def load(self, name: str, source: str) -> tuple[int, Any]:
-        return await self.call("POST", "/adapters", {"name": name, "source": source})
+        return await self.call("POST", "/adapters", {"name": name, "source": source}, **AS_MANAGER)
 
     async def unload(self, name: str) -> tuple[int, Any]:
-        return await self.call("DELETE", f"/adapters/{name}")
+        return await self.call("DELETE", f"/adapters/{name}", **AS_MANAGER)
 
     async def names(self) -> list[str]:
         return [adapter["name"] for adapter in (await self.call("GET", "/adapters"))[1]["adapters"]]
@@ -186,15 +187,16 @@ async def test_while_the_model_loads_adapters_are_not_ready(tmp_path):
         gate.set()
 
 
-async def test_loading_and_unloading_need_the_key(tmp_path):
+@pytest.mark.parametrize("key", [None, "secret"])
+async def test_loading_and_unloading_need_the_key(tmp_path, key):
     parrot = scripted_saying(tmp_path / "parrot", 20)
-    async with scripted(tmp_path, key="secret", parrot=parrot) as server, client_of(server.url) as client:
+    async with scripted(tmp_path, key=key, parrot=parrot) as server, client_of(server.url) as client:
         for headers, status in (({}, 401), ({"Authorization": "Bearer wrong"}, 401)):
             body = {"name": "owl", "source": parrot}
             assert (await client.call("POST", "/adapters", body, **headers))[0] == status
             assert (await client.call("DELETE", "/adapters/parrot", **headers))[0] == status
         assert await client.names() == ["parrot"]
-        right = {"Authorization": "Bearer secret"}
+        right = {"Authorization": f"Bearer {key or MANAGER}"}
         assert (await client.call("DELETE", "/adapters/parrot", **right))[0] == 200
 
 
@@ -243,7 +245,9 @@ async def on_openvino(tmp_path: Path, **configured: str) -> AsyncIterator[Client
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(
             serve(
-                ServerSettings("builtin", model, terms, port=0, grace_s=5),
+                ServerSettings(
+                    "builtin", model, terms, port=0, grace_s=5, management=ManagementAccess((MANAGER,))
+                ),
                 lambda: OpenVINOEngine.open(engine),
                 adapters=adapters,
                 stop=stop,

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.contract.replica.scripted import Witness, ids_of, serving, settings
+from tests.contract.replica.scripted import AS_MANAGER, Witness, ids_of, serving, settings
 from tests.support.waiting import until
 
 pytest.importorskip("opentelemetry.sdk")
@@ -143,7 +143,7 @@ async def test_a_call_that_is_aborted_in_line_has_waited_only(tmp_path: Path, co
             )
 
             async def aborted() -> bool:
-                return (await session.post("/abort/waiting")).status == 200
+                return (await session.post("/abort/waiting", headers=AS_MANAGER)).status == 200
 
             await until(aborted)
             await second

@@ -125,7 +125,7 @@ def test_the_log_level_is_rusts(told: str, level: str):
 def test_several_origins_may_call():
     told = launcher_settings({"CORS_ALLOW_ORIGIN": "https://a.example,https://b.example"}, {})
     assert told.container.cors_allow_origins == ("https://a.example", "https://b.example")
-    assert launcher_settings({}, {}).container.cors_allow_origins == ("*",)
+    assert launcher_settings({}, {}).container.cors_allow_origins == ()
 
 
 def test_a_switch_is_on_by_its_name_or_by_true():

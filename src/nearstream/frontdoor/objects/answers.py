@@ -12,6 +12,7 @@ from aiohttp import web
 
 from nearstream.core.errors import NearstreamError
 from nearstream.frontdoor.objects.bodies import Signed
+from nearstream.frontdoor.pages import readable
 from nearstream.wire.aws.answer import Answer
 from nearstream.wire.aws.errors import AwsError, Codes, translate
 from nearstream.wire.aws.s3 import errors
@@ -69,7 +70,7 @@ def closing(request: web.BaseRequest, response: R) -> R:
     """An answer before the body has come ends the connection: who was not invited never sends it."""
     if not request.content.is_eof():
         response.force_close()
-    return response
+    return readable(request, response)
 
 
 async def write(response: web.StreamResponse, data: bytes) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from nearstream.core.errors import Invalid, Missing
+from nearstream.replica.access import ManagementAccess
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registry
@@ -25,13 +26,14 @@ class AdapterManagement:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
+    def add_routes(self, router: web.UrlDispatcher, access: ManagementAccess) -> None:
+        reading, changing = access.reading, access.changing
         for path in ("/models/{model}/adapters", "/adapters"):
-            router.add_get(path, managed(self.page))
-            router.add_post(path, managed(self.register))
-            router.add_get(path + "/{adapter}", managed(self.describe))
-            router.add_delete(path + "/{adapter}", managed(self.unregister))
-            router.add_post(path + "/{adapter}/update", managed(self.update))
+            router.add_get(path, reading(managed(self.page)))
+            router.add_post(path, changing(managed(self.register)))
+            router.add_get(path + "/{adapter}", reading(managed(self.describe)))
+            router.add_delete(path + "/{adapter}", changing(managed(self.unregister)))
+            router.add_post(path + "/{adapter}/update", changing(managed(self.update)))
 
     async def page(self, request: web.Request) -> web.Response:
         """By `limit` and `next_page_token`."""

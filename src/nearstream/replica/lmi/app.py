@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from nearstream.core.errors import NearstreamError
 from nearstream.core.rates import Rate
+from nearstream.replica.access import ManagementAccess
 from nearstream.replica.calls import Call
 from nearstream.replica.lmi.adapter_routes import AdapterManagement
 from nearstream.replica.lmi.error_rates import ErrorRates, kind_of
@@ -19,10 +20,16 @@ from nearstream.replica.lmi.inbound import read
 from nearstream.replica.lmi.management import Management
 from nearstream.replica.lmi.pages import shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
-from nearstream.replica.middleware import errors_answered, key_checked, on_every_response
-from nearstream.replica.operation import REQUEST_ID, CallHandler, Operation
+from nearstream.replica.middleware import (
+    errors_answered,
+    key_checked,
+    on_every_response,
+    pages_checked,
+)
+from nearstream.replica.operation import CallHandler, Operation
 from nearstream.replica.responses import error_response
 from nearstream.telemetry.djl import DjlMetrics
+from nearstream.wire.browsers import PageRules
 from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.terms import LmiRelease
 
@@ -40,43 +47,40 @@ class Front:
     release: LmiRelease
     max_request_bytes: int
     api_key: str | None = None
-    managed: bool = True
-    """Whether models may be registered and taken away; that runs their code."""
+    management: ManagementAccess = field(default_factory=ManagementAccess)
+    """Who may register models and take them away; that runs their code."""
     error_rates: Mapping[str, Rate] = field(default_factory=dict)
     """How many calls may fail before /ping says so, as ErrorRates takes them."""
-    origin: str | None = None
-    """Whose pages may read the answers: one origin, or *."""
+    pages: PageRules = field(default_factory=PageRules)
+    """Whose pages may call, and by which names."""
 
 
 def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, front: Front) -> web.Application:
     """The application around a registry; its models may come later."""
+    errors, management = LmiErrors(front.release), front.management
     app = web.Application(
         client_max_size=front.max_request_bytes,
         middlewares=[
             _responses_counted(metrics),
-            key_checked(front.api_key),
-            errors_answered(LmiErrors(front.release)),
+            pages_checked(front.pages, errors),
+            key_checked(front.api_key, others=front.management.keys),
+            errors_answered(errors),
         ],
     )
     app.on_response_prepare.append(_on_every_response)
-    if front.origin is not None:
-        app.on_response_prepare.append(on_every_response((front.origin,)))
+    app.on_response_prepare.append(on_every_response(front.pages))
     rates = ErrorRates(front.error_rates, time.perf_counter)
     invocations = operation.counted(_failures_counted(rates, Invocations(registry, front.release).invoke))
     app.router.add_get("/ping", Ping(registry, rates).ping)
     app.router.add_get("/metrics", operation.metrics)
-    app.router.add_post("/abort/{request_id}", operation.abort)
+    app.router.add_post("/abort/{request_id}", management.changing(operation.abort))
     for path in CALLS:
         app.router.add_post(path, invocations)
     if front.release.by_body:
         for path in ("/v1/chat/completions", "/v1/completions"):
             app.router.add_post(path, invocations)
-    if front.managed:
-        AdapterManagement(registry).add_routes(app.router)
-        Management(registry).add_routes(app.router)
-    else:
-        app.router.add_route("*", "/models{rest:.*}", _unmanaged)
-        app.router.add_route("*", "/adapters{rest:.*}", _unmanaged)
+    AdapterManagement(registry).add_routes(app.router, management)
+    Management(registry).add_routes(app.router, management)
     return app
 
 
@@ -171,14 +175,5 @@ def _log_exceeded(exceeded: tuple[str, ...]) -> None:
         _log.warning("error rate exceeded", rates=list(exceeded), ping=web.HTTPServiceUnavailable.status_code)
 
 
-async def _unmanaged(request: web.Request) -> web.StreamResponse:
-    raise web.HTTPForbidden(
-        reason="Models are managed from this machine alone, or with a key: set API_KEY for this server."
-    )
-
-
 async def _on_every_response(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(UNCACHED)
-    if REQUEST_ID in request:
-        response.headers["x-request-id"] = request[REQUEST_ID]
-    response.headers.popall("Server", None)

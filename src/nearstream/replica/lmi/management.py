@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from nearstream.core.errors import Invalid, Missing
+from nearstream.replica.access import ManagementAccess
 from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registered, Registry, Status
 from nearstream.replica.lmi.served import Source, WorkerGroup
@@ -35,13 +36,14 @@ class Management:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        router.add_get("/models", managed(self.page))
-        router.add_post("/models", managed(self.register))
+    def add_routes(self, router: web.UrlDispatcher, access: ManagementAccess) -> None:
+        reading, changing = access.reading, access.changing
+        router.add_get("/models", reading(managed(self.page)))
+        router.add_post("/models", changing(managed(self.register)))
         for path in ("/models/{model}", "/models/{model}/{version}"):
-            router.add_get(path, managed(self.describe))
-            router.add_put(path, managed(self.scale))
-            router.add_delete(path, managed(self.unregister))
+            router.add_get(path, reading(managed(self.describe)))
+            router.add_put(path, changing(managed(self.scale)))
+            router.add_delete(path, changing(managed(self.unregister)))
 
     async def page(self, request: web.Request) -> web.Response:
         """By `limit` and `next_page_token`."""

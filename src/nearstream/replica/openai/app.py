@@ -9,7 +9,13 @@ from aiohttp import web
 from nearstream.core.errors import NotReady
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.calls import Call
-from nearstream.replica.middleware import errors_answered, json_body, key_checked, on_every_response
+from nearstream.replica.middleware import (
+    errors_answered,
+    json_body,
+    key_checked,
+    on_every_response,
+    pages_checked,
+)
 from nearstream.replica.operation import CallHandler, Operation
 from nearstream.replica.responses import ServerContext, error_response, respond
 from nearstream.wire.dialects.openai.completions import (
@@ -37,12 +43,16 @@ def build_app(context: ServerContext, operation: Operation, adapters: Adapters) 
     terms = OpenAITerms(settings.model_id, settings.terms.limits, adapters)
     app = web.Application(
         client_max_size=settings.terms.limits.payload_limit_bytes,
-        middlewares=[key_checked(settings.api_key, errors), errors_answered(errors)],
+        middlewares=[
+            pages_checked(settings.pages, errors),
+            key_checked(settings.api_key, errors, others=settings.management.keys),
+            errors_answered(errors),
+        ],
     )
-    app.on_response_prepare.append(on_every_response(settings.cors_allow_origins))
+    app.on_response_prepare.append(on_every_response(settings.pages))
     pages = Pages(context, terms, adapters)
     app.router.add_get("/metrics", operation.metrics)
-    app.router.add_post("/abort/{request_id}", operation.abort)
+    app.router.add_post("/abort/{request_id}", settings.management.changing(operation.abort))
     app.router.add_get("/v1/models", pages.models)
     app.router.add_get("/v1/models/{model:.+}", pages.model)
     for path in ("/health", "/ping"):

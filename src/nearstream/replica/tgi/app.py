@@ -10,7 +10,13 @@ from aiohttp import web
 from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.calls import Call
-from nearstream.replica.middleware import errors_answered, json_body, key_checked, on_every_response
+from nearstream.replica.middleware import (
+    errors_answered,
+    json_body,
+    key_checked,
+    on_every_response,
+    pages_checked,
+)
 from nearstream.replica.operation import CallHandler, Operation
 from nearstream.replica.prompts import prompt_text
 from nearstream.replica.responses import ServerContext, error_response, respond
@@ -33,18 +39,23 @@ def build_app(context: ServerContext, operation: Operation, adapters: Adapters) 
     """The application of one server; its model may load later."""
     settings = context.settings
     terms, text = settings.terms, PlainTextErrors() if settings.plain_text_errors else None
+    management = settings.management
     app = web.Application(
         client_max_size=terms.limits.payload_limit_bytes,
-        middlewares=[key_checked(settings.api_key), errors_answered(text or TgiErrors())],
+        middlewares=[
+            pages_checked(settings.pages, TgiErrors()),
+            key_checked(settings.api_key, others=management.keys),
+            errors_answered(text or TgiErrors()),
+        ],
     )
-    app.on_response_prepare.append(on_every_response(settings.cors_allow_origins))
+    app.on_response_prepare.append(on_every_response(settings.pages))
     pages = Pages(context)
     app.router.add_get("/metrics", operation.metrics)
-    app.router.add_post("/abort/{request_id}", operation.abort)
+    app.router.add_post("/abort/{request_id}", management.changing(operation.abort))
     routes = AdapterRoutes(adapters)
     app.router.add_get("/adapters", routes.list)
-    app.router.add_post("/adapters", routes.load)
-    app.router.add_delete("/adapters/{name:.+}", routes.unload)
+    app.router.add_post("/adapters", management.changing(routes.load))
+    app.router.add_delete("/adapters/{name:.+}", management.changing(routes.unload))
     app.router.add_get("/info", pages.info)
     app.router.add_get("/v1/models", pages.models)
     app.router.add_post("/tokenize", pages.tokenize)

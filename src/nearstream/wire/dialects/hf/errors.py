@@ -38,6 +38,9 @@ _TABLE: tuple[tuple[type[NearstreamError], int, str, str], ...] = (
     (Conflict, 409, "conflict", "{}"),
     (Unusable, 422, "unusable", "{}"),
 )
+# What is HTTP's alone, by status. text_generation's client raises by the type where it knows it, else by the
+# status.
+_TYPES = {401: "unauthorized", 403: "forbidden", 404: "not_found"}
 # Sent before a stream, with a status; any other error of a stream is an event of it.
 _BEFORE_THE_STREAM = (Malformed, TemplateFailed, ToolFailed, NotReady)
 
@@ -50,7 +53,7 @@ class TgiErrors:
         return _response(status, message, error_type)
 
     def plain(self, status: int, reason: str) -> ErrorResponse:
-        return _response(status, reason, "validation")
+        return _response(status, reason, _TYPES.get(status, "validation"))
 
 
 def error_message(error: NearstreamError) -> str:

@@ -33,6 +33,8 @@ _TABLE: tuple[tuple[type[NearstreamError], int, str, str], ...] = (
 # What is HTTP's alone, by status.
 _EXCEPTIONS = {
     400: "BadRequestException",
+    401: "UnauthorizedException",
+    403: "ForbiddenException",
     404: "ResourceNotFoundException",
     405: "MethodNotAllowedException",
     409: "ConflictStatusException",

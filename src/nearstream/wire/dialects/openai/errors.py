@@ -43,7 +43,13 @@ _TABLE: tuple[tuple[type[NearstreamError], int, str, str | None], ...] = (
     (Unusable, 400, _REQUEST, None),
 )
 # What is HTTP's alone, by status.
-_CODES = {401: "invalid_api_key", 404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large"}
+_CODES = {
+    401: "invalid_api_key",
+    403: "forbidden",
+    404: "unknown_url",
+    405: "method_not_allowed",
+    413: "request_too_large",
+}
 _SERVER_ERROR = 500
 # msgspec names the field that does not fit: "… - at `$.messages[0].role`".
 _FIELD = re.compile(r"`\$\.([^`]+)`")

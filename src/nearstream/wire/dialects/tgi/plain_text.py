@@ -33,6 +33,8 @@ class PlainTextErrors:
             return ErrorResponse(status, f"{_UNREADABLE}{_TOO_LARGE}".encode(), TEXT)
         if status == HTTPStatus.BAD_REQUEST:
             return ErrorResponse(status, f"{_UNREADABLE}{reason}".encode(), TEXT)
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):  # our own; TGI has no such errors
+            return errors.TgiErrors().plain(status, reason)
         return ErrorResponse(status, b"", TEXT)
 
 
