@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import structlog
 import uvloop
 from cyclopts import Parameter
 
@@ -13,11 +14,13 @@ from nearstream.cli.options import AllowHostOption, CorsOption, HomeOption
 from nearstream.compose.lmi_server import LmiOptions, lmi_server
 from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import ContainerSettings, container_settings
+from nearstream.config.deployed import WITHHELD_VARIABLES, reason_to_withhold
 from nearstream.config.settings import Settings, load, own_environment
 from nearstream.core.errors import Unusable
 from nearstream.replica.host import Place
 from nearstream.telemetry import logs
 
+_log = structlog.get_logger(__name__)
 DEFAULT_PORT = 8080
 LMI_GRACE_S = 30.0
 
@@ -60,6 +63,7 @@ def serve(
     TGI's variables configure it; with --as lmi serving.properties does.
     """
     logs.to_stream(sys.stderr)
+    _note_withheld()
     container, site = (
         container_settings(),
         load({"home": home, "cors_allow_origins": cors_allow_origin, "allow_hosts": allow_host}),
@@ -105,6 +109,13 @@ def serve(
         open_management=open_management,
     )
     uvloop.run(model_server(options, container, site))
+
+
+def _note_withheld() -> None:
+    """Name the variables of the container that do not count, and no value."""
+    names = own_environment().get(WITHHELD_VARIABLES, "")
+    for name in filter(None, names.split(",")):
+        _log.warning("variable of the container withheld", name=name, because=reason_to_withhold(name))
 
 
 def _serve_lmi(options: LmiOptions, container: ContainerSettings, site: Settings) -> None:

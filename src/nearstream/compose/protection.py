@@ -56,7 +56,7 @@ def page_rules(host: str, origins: Sequence[str], hosts: Sequence[str], *, below
     names = own_names(host)
     if below:
         names = (*names, *(f".{name}" for name in names))
-    return PageRules(tuple(dict.fromkeys(origins)), (*names, *hosts), short_names=not is_local(host))
+    return PageRules(tuple(dict.fromkeys(origins)), (*names, *hosts))
 
 
 def own_names(host: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Self
 
 import structlog
 
+from nearstream.config.deployed import replica_variables
 from nearstream.core.errors import Unusable
 from nearstream.core.ports import Clock
 from nearstream.core.replicas import Replica, ReplicaSpec
@@ -48,7 +49,7 @@ class _Watched:
 
 
 class LocalDeployer:
-    """A Deployer. `environment` is what every replica inherits, under its container's own entries.
+    """A Deployer. `environment` is what every replica inherits, under what its container may set.
 
     `notify` is called whenever a replica changes its state. Leaving the context leaves replicas running.
     """
@@ -90,7 +91,8 @@ class LocalDeployer:
         """See Deployer. Raises Unusable when there is no such command, no space or no permission."""
         replica_id = f"r-{secrets.token_hex(5)}"
         socket, log = self._runs.socket(replica_id), self._runs.log(spec, replica_id)
-        environment = {"PYTHONUNBUFFERED": "1", **self._environment, **dict(spec.environment)}
+        found = replica_variables(self._environment, dict(spec.environment))
+        environment = {"PYTHONUNBUFFERED": "1", **found.variables}
         pid = processes.spawn(self._command(spec, socket), environment, log=log)
         run = Run(
             id=replica_id,

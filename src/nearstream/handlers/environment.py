@@ -92,7 +92,8 @@ async def _step(settings: HandlerSettings, command: Sequence[str]) -> None:
             errors.append(line)
 
     try:
-        await run(command, on_line=log, directory=settings.directory, environment=settings.environment)
+        environment = {**settings.environment, **settings.installing}
+        await run(command, on_line=log, directory=settings.directory, environment=environment)
     except CommandFailed as failed:
         reason = " ".join(errors or failed.tail[-_TAIL_LINES:])
         raise Unusable(

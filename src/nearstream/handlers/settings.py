@@ -22,6 +22,8 @@ class HandlerSettings:
     handler: str = "handle"
     properties: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    installing: Mapping[str, str] = field(default_factory=dict)
+    """What pip inherits besides, as it installs the requirements."""
     min_workers: int = 1
     max_workers: int = 1
     max_idle_time_s: float = 60.0

@@ -35,15 +35,13 @@ _SHOWN: Final = 100
 class PageRules:
     """`origins` are those whose pages may call; "*" stands for any page.
 
-    `hosts` are the names that the server may be called by beside addresses and localhost: one that begins
-    with a dot stands for every name below it, "*" for any name. A page that makes its own name point at this
-    machine (DNS rebinding) comes with that name. `short_names`: a name without a dot will do, as a
-    container's.
+    `hosts` are the names that the server may be called by beside addresses and names without a dot, which
+    nobody can register: one that begins with a dot stands for every name below it, "*" for any name. A page
+    that makes its own name point at this machine (DNS rebinding) comes with that name.
     """
 
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    short_names: bool = False
 
     def refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:
         """Why a call is not taken; None: it is, whether of a page or of another program."""
@@ -115,9 +113,12 @@ class PageRules:
         if match is None:
             return False
         name = match[1].rstrip(".")
-        if _is_address(name) or name == "localhost" or name.endswith(".localhost") or ANY in self.hosts:
-            return True
-        if self.short_names and name and "." not in name:
+        if (
+            _is_address(name)
+            or (name and "." not in name)
+            or name.endswith(".localhost")
+            or ANY in self.hosts
+        ):
             return True
         return any(
             name == each.lower() or (each.startswith(".") and name.endswith(each.lower()))

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from nearstream.config.deployed import handler_variables
 from nearstream.config.serving.settings import NO_ROLLING_BATCH, ServingSettings
 from nearstream.config.settings import AWS_KEYS
 from nearstream.core.errors import Unusable
@@ -21,7 +22,7 @@ from nearstream.wire.dialects.lmi.terms import Format, LmiRelease, LmiTerms
 MAX_INPUTS = 32
 """How many texts one body may hold."""
 ADAPTERS = "adapters"
-_OWN_VARIABLES = "NEARSTREAM_"
+_PIP = "PIP_"
 _S3_VARIABLE = "NEARSTREAM_S3_URL"
 
 
@@ -48,6 +49,8 @@ def handler_settings(
         raise Unusable(
             f"option.entryPoint is {entry_point!r}, and there is no folder to find it in: give --model-dir."
         )
+    # The keys of another S3 are the site's, where it has one.
+    secrets = AWS_KEYS if environ.get(_S3_VARIABLE) else ()
     return HandlerSettings(
         model=model,
         directory=serving.directory,
@@ -55,7 +58,8 @@ def handler_settings(
         entry_point=entry_point,
         handler=serving.handler,
         properties={**serving.arguments, **serving.options, "model_dir": str(serving.directory)},
-        environment={**_without_own(environ), **serving.handler_environment},
+        environment={**handler_variables(environ, secrets=secrets), **serving.handler_environment},
+        installing={name: value for name, value in environ.items() if name.startswith(_PIP)},
         min_workers=serving.min_workers,
         max_workers=serving.max_workers,
         max_idle_time_s=serving.max_idle_time_s,
@@ -113,13 +117,3 @@ def adapters_in(directory: Path | None) -> list[tuple[str, str]]:
     folder = None if directory is None else directory / ADAPTERS
     found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder and folder.is_dir() else []
     return [(path.name, str(path)) for path in found]
-
-
-def _without_own(environ: Mapping[str, str]) -> dict[str, str]:
-    """What a user's code may see: the container's variables, none of the server's own, nor its keys."""
-    kept = AWS_KEYS if environ.get(_S3_VARIABLE) else ()
-    return {
-        name: value
-        for name, value in environ.items()
-        if not (name.startswith(_OWN_VARIABLES) or name in kept)
-    }
