@@ -21,7 +21,7 @@ def call(host: str = "127.0.0.1:8080", **headers: str) -> Headers:
     "host",
     [
         "127.0.0.1", "127.0.0.1:8080", "10.1.2.3:80", "[::1]:8080", "[fe80::1]", "localhost", "LOCALHOST:1",
-        "localhost.", "bucket.localhost:8040", "box", "Box:80", "box.local", "eu.api.example", "box.", "tgi:80",
+        "localhost.", "a.localhost:8040", "box", "Box:80", "box.local", "eu.api.example", "box.", "tgi:80",
     ],
 )  # fmt: skip
 def test_the_names_of_the_server_are_taken(host: str):
