@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,25 @@ def sagemaker_site() -> Iterator[ScriptedSite]:
 
 
 @pytest.fixture
-def sagemaker_environment(sagemaker_site: ScriptedSite, monkeypatch: pytest.MonkeyPatch) -> ScriptedSite:
+def sagemaker_environment(
+    sagemaker_site: ScriptedSite, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedSite]:
     """The same site, with the variables set by which boto3 finds it: for code that makes its own clients."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in sagemaker_site.environment.items():
         monkeypatch.setenv(name, value)
-    return sagemaker_site
+    # `boto3.client` keeps a session, and that the keys that it found first: those of another test, or site.
+    before = _default_session(None)
+    yield sagemaker_site
+    _default_session(before)
+
+
+def _default_session(session: object) -> object:
+    """Put another session in place of boto3's, which is returned; None where boto3 is not imported."""
+    boto3 = sys.modules.get("boto3")
+    if boto3 is None:
+        return None
+    before: object = boto3.DEFAULT_SESSION
+    boto3.DEFAULT_SESSION = session  # type: ignore[attr-defined]
+    return before

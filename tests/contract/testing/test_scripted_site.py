@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -111,6 +112,15 @@ def test_an_endpoint_of_several_replicas_spreads_calls(sagemaker_site: ScriptedS
         assert [each.read() for each in streams] == ["one two three"] * 6
 
 
+@pytest.fixture
+def stale_session() -> Iterator[None]:
+    """boto3's own, which has found the keys of something else."""
+    boto3.setup_default_session(aws_access_key_id="AKIAELSE", aws_secret_access_key="else", region_name="x")
+    yield
+    boto3.DEFAULT_SESSION = None
+
+
+@pytest.mark.usefixtures("stale_session")
 def test_code_that_deploys_for_itself_runs(sagemaker_environment: ScriptedSite) -> None:
     sagemaker = boto3.client("sagemaker")
     image = (

@@ -36,6 +36,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [\t\x20-\
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH: Final = re.compile("[0-9]{1,18}")
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_PLAIN_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _SIZE_LINE_BEGUN: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*|[ \t]*)\r?")
 _METHOD: Final = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET: Final = re.compile(r"[^\x00-\x20\x7f]+")
@@ -133,7 +134,10 @@ class ResponseReader:
             if after is None:
                 return []
             data = after
-        return self._chunks(data) if self._chunked else self._plain(data)
+        if not self._chunked:
+            return self._plain(data)
+        one = self._one_chunk(data)
+        return self._chunks(data) if one is None else [one]
 
     def end(self) -> None:
         """The connection was closed by the other side. Raises Invalid if that was too early."""
@@ -187,6 +191,15 @@ class ResponseReader:
             self._left -= len(data)
             self.done = self._left == 0
         return [data] if data else []
+
+    def _one_chunk(self, data: bytes) -> bytes | None:
+        """The piece where `data` is one whole chunk, as it nearly always is: one token of a model."""
+        line = _PLAIN_SIZE_LINE.match(data) if self._left is None and not self._in_trailers else None
+        if line is None:
+            return None
+        start, end = line.end(), len(data) - len(_LINE_END)
+        whole = 0 < end - start <= PIECE_BYTES and end - start == int(line[1], 16)
+        return data[start:end] if whole and data.endswith(_LINE_END) else None
 
     def _chunks(self, data: bytes) -> list[bytes]:
         pieces: list[bytes] = []
