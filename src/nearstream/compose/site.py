@@ -48,7 +48,9 @@ from nearstream.wire.aws.sigv4 import Verifier
 STOP_GRACE_S = 10.0
 SERVICES = frozenset({"sagemaker"})
 
-clock = time.time  # noqa: TID251  # the one real clock; everything else is handed it
+clock = time.time  # noqa: TID251  # tells dates; everything else is handed it
+monotonic = time.monotonic
+"""Tells durations: it never goes back, and all processes of one boot share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     engine_kind(settings.engine)  # one that is not there is refused now, and not by each replica
     wake = asyncio.Event()
     environment = replica_environment(settings, home.path, _aliases(settings))
-    deployer = LocalDeployer(home.path, environment=environment, clock=clock, notify=wake.set)
-    pool = Pool(random=random.random, clock=clock)
+    deployer = LocalDeployer(home.path, environment=environment, clock=monotonic, notify=wake.set)
+    pool = Pool(random=random.random, clock=monotonic)
     keys = lookup(Keys(credentials, home.keys_file), credentials.account)
     async with (
         Store.open(settings.database or home.database) as store,
@@ -102,7 +104,7 @@ async def serving(
     pool, store = parts.pool, parts.store
     desire = partial(desired, read_image=read_image, aliases=_aliases(settings))
     access = Access(Verifier(parts.keys, region=account.region, services=SERVICES), clock)
-    view = SiteView(pool, account, settings.url, version("nearstream"), objects_at)
+    view = SiteView(pool, account, settings.url, version("nearstream"), objects_at, date)
     invoker = Runtime(account)
     metrics = FrontDoorMetrics()
     relay = Relay(pool, parts.upstreams, invoker, metrics)
@@ -121,7 +123,7 @@ async def serving(
         objects=parts.objects,
         pages=page_rules(settings.host, settings.cors_allow_origins, settings.allow_hosts, below=True),
     )
-    controller = Controller(Parts(store, parts.deployer, pool, desire, clock), wake=parts.wake)
+    controller = Controller(Parts(store, parts.deployer, pool, desire, monotonic, clock), wake=parts.wake)
     await controller.refresh()
     handler = parts.wrapped(door.handle)
     async with (
@@ -135,6 +137,11 @@ async def serving(
                 yield
         finally:
             await parts.deployer.stop_all(grace_s=parts.grace_s)
+
+
+def date(at: float) -> float:
+    """Seconds since the epoch at a time of the monotonic clock."""
+    return clock() - (monotonic() - at)
 
 
 def _aliases(settings: Settings) -> tuple[tuple[str, str], ...]:
@@ -185,7 +192,7 @@ def read_image(uri: str) -> tuple[Persona, str]:
 
 async def stop_left(home: Home) -> int:
     """End the replicas that a home's front door left behind; how many."""
-    async with LocalDeployer(home.path, environment={}, clock=clock) as deployer:
+    async with LocalDeployer(home.path, environment={}, clock=monotonic) as deployer:
         return await deployer.stop_all(grace_s=STOP_GRACE_S)
 
 

@@ -84,10 +84,10 @@ class Replica:
     address: Address
     handle: str
     started_at: float
-    """Seconds since the epoch."""
+    """Seconds of its deployer's clock, which never goes back."""
     exit_reason: str | None = None
     """For a dead replica: why, in a sentence, with the tail of its log."""
     since: float | None = None
-    """When it entered `state`, seconds since the epoch; None: when it was started."""
+    """When it entered `state`, by the same clock; None: when it was started."""
     unfit: bool = False
     """For a dead replica: whether another one would end as it did."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -50,6 +52,8 @@ class _Watched:
 
 class LocalDeployer:
     """A Deployer. `environment` is what every replica inherits, under what its container may set.
+
+    `clock` is monotonic, and one for all processes of a boot.
 
     `notify` is called whenever a replica changes its state. Leaving the context leaves replicas running.
     """
@@ -98,7 +102,7 @@ class LocalDeployer:
             id=replica_id,
             spec=spec,
             pid=pid,
-            birth=processes.birth_of(pid) or "",
+            birth=_birth(pid),
             socket=socket,
             log=str(log),
             started_at=self._clock(),
@@ -116,12 +120,11 @@ class LocalDeployer:
 
     async def stop(self, replica_id: str, *, grace_s: float) -> None:
         """See Deployer."""
-        run = self._runs.read(replica_id)
-        if run is None:
+        watch = self._found(replica_id)
+        if watch is None:
             self._forget(replica_id)
             return
-        watched = self._watched.get(replica_id)
-        watch = watched.watch if watched else self._watch(run)
+        run = watch.run
         watch.drain()
         self._remember(watch.run)
         processes.terminate(run.pid, run.birth)
@@ -130,7 +133,7 @@ class LocalDeployer:
         # What it left behind in its session goes too, also when it went by itself.
         processes.kill_group(run.pid, run.birth)
         await _exits(watch, within_s=KILL_WAIT_S)
-        if processes.is_alive(run.pid, run.birth):
+        if not watch.exited.is_set() and processes.is_alive(run.pid, run.birth):
             _log.error("replica cannot be killed", replica=replica_id, pid=run.pid)
             return
         self._runs.remove(run)
@@ -149,12 +152,24 @@ class LocalDeployer:
 
     async def stop_all(self, *, grace_s: float) -> int:
         """See Deployer."""
-        replicas = await self.observe()
+        try:
+            ids = [replica.id for replica in await self.observe()]
+        except Unusable as error:  # those that are known at least
+            _log.error("replicas cannot be looked for", error=str(error))
+            ids = list(self._watched)
         async with alongside() as stops:
-            for replica in replicas:
-                stops.create_task(self.stop(replica.id, grace_s=grace_s))
+            for replica_id in ids:
+                stops.create_task(self.stop(replica_id, grace_s=grace_s))
         self._runs.remove_sockets()
-        return len(replicas)
+        return len(ids)
+
+    def _found(self, replica_id: str) -> Watch | None:
+        """None for a replica that is gone. Raises Unusable when that cannot be told."""
+        watched = self._watched.get(replica_id)
+        if watched is not None and self._runs.has(replica_id):
+            return watched.watch
+        run = self._runs.read(replica_id)
+        return None if run is None else self._watch(run)
 
     def _watch(self, run: Run) -> Watch:
         assert self._tasks is not None  # noqa: S101  # the context was entered
@@ -173,6 +188,16 @@ class LocalDeployer:
             self._runs.write(run)
         except Unusable as error:
             _log.warning("a draining replica cannot be noted", replica=run.id, error=str(error))
+
+
+def _birth(pid: int) -> str:
+    """Raises Unusable, and ends the process, when it could never be told from another."""
+    try:
+        return processes.birth_of(pid) or ""
+    except OSError as error:
+        os.kill(pid, signal.SIGKILL)  # a child that nobody has waited for: the pid is its
+        processes.reap(pid, wait=True)
+        raise Unusable(f"A replica cannot be followed: {error.strerror}.") from error
 
 
 async def _exits(watch: Watch, *, within_s: float) -> bool:

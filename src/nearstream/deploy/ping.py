@@ -7,6 +7,7 @@ from enum import Enum, auto
 import aiohttp
 
 from nearstream.core.replicas import Address, UnixSocket
+from nearstream.descriptors import is_shortage
 
 # The container contract: an answer within two seconds.
 PING_TIMEOUT_S = 2.0
@@ -14,11 +15,15 @@ _OK = 200
 
 
 class Health(Enum):
-    """WELL answers 200; UNWELL answers otherwise, or nobody listens; SILENT takes too long to answer."""
+    """WELL answers 200; UNWELL answers otherwise, or nobody listens; SILENT takes too long to answer.
+
+    UNKNOWN: this process had no descriptor or memory left to ask with, which says nothing of the replica.
+    """
 
     WELL = auto()
     UNWELL = auto()
     SILENT = auto()
+    UNKNOWN = auto()
 
 
 async def ping(address: Address, *, timeout_s: float = PING_TIMEOUT_S) -> Health:
@@ -35,5 +40,5 @@ async def ping(address: Address, *, timeout_s: float = PING_TIMEOUT_S) -> Health
             return Health.WELL if response.status == _OK else Health.UNWELL
     except TimeoutError:
         return Health.SILENT
-    except (aiohttp.ClientError, OSError):
-        return Health.UNWELL
+    except (aiohttp.ClientError, OSError, MemoryError) as error:
+        return Health.UNKNOWN if is_shortage(error) else Health.UNWELL

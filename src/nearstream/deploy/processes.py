@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,7 @@ from nearstream.core.errors import Unusable
 _PROC = Path("/proc")
 _HAS_PROC = (_PROC / "self" / "stat").exists()
 _GONE_STATES = {"Z", "X", "x"}
+_ABSENT = {errno.ENOENT, errno.ESRCH, errno.ENOTDIR}
 
 
 def spawn(argv: list[str], environment: Mapping[str, str], *, log: Path, what: str = "A replica") -> int:
@@ -42,6 +45,7 @@ def birth_of(pid: int) -> str | None:
     """A mark that no other process with this pid will ever have; None when there is none.
 
     On Linux it is the boot and the tick at which the process started: the wall clock may be set meanwhile.
+    Raises OSError when this process cannot look, as when it has no descriptor left.
     """
     if _HAS_PROC:
         fields = _stat(pid)
@@ -53,12 +57,18 @@ def birth_of(pid: int) -> str | None:
 
 
 def is_alive(pid: int, birth: str) -> bool:
-    """Whether the process that had this mark still runs; a zombie does not."""
+    """Whether the process that had this mark still runs; a zombie does not.
+
+    Where this process cannot look, one with that pid counts as it: what is not known dead is alive.
+    """
+    if _HAS_PROC:
+        try:
+            fields = _stat(pid)
+            return bool(fields) and f"{_boot()}/{fields[19]}" == birth and fields[0] not in _GONE_STATES
+        except OSError:
+            return _has_process(pid)
     if birth_of(pid) != birth:
         return False
-    if _HAS_PROC:
-        fields = _stat(pid)
-        return bool(fields) and fields[0] not in _GONE_STATES
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -76,7 +86,11 @@ def kill_group(pid: int, birth: str) -> None:
 
     A pid is not given out again while a group bears it: a stranger there means that our group is empty.
     """
-    if birth_of(pid) in {birth, None} and _same_boot(birth):
+    try:
+        ours = birth_of(pid) in {birth, None} and _same_boot(birth)
+    except OSError:
+        return  # whether it is ours cannot be told now; who stops it asks again
+    if ours:
         _signal(os.killpg, pid, signal.SIGKILL)
 
 
@@ -99,18 +113,36 @@ def reap(pid: int, *, wait: bool = False) -> str | None:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat from the state on; the name before them may hold anything."""
+    """The fields of /proc/<pid>/stat from the state on; the name before them may hold anything.
+
+    None of them for a process that is gone. Raises OSError when this process cannot look.
+    """
     try:
         return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return []
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return []
+        raise
 
 
+@cache
 def _boot() -> str:
+    """Raises OSError when this process cannot look."""
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         return ""
+
+
+def _has_process(pid: int) -> bool:
+    """Needs no descriptor."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _same_boot(birth: str) -> bool:

@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from nearstream.core.errors import Unusable
 from nearstream.core.replicas import ReplicaSpec
+from nearstream.descriptors import is_shortage
 from nearstream.home.paths import sockets_of
 from nearstream.home.private import make_private, remove, write_private
 
@@ -34,6 +36,7 @@ class Run:
     socket: str
     log: str
     started_at: float
+    """Seconds of the monotonic clock, which all processes of one boot share."""
     stopping: bool = False
 
 
@@ -76,22 +79,36 @@ class Runs:
         write_private(self._file(run.id), msgspec.json.encode(run), durable=False)
 
     def ids(self) -> set[str]:
+        """Raises Unusable when the folder cannot be read: that is no folder without replicas."""
         try:
-            return {path.stem for path in self._run.glob("*.json")}
-        except OSError:
+            # Not glob: in some releases of Python it takes every error for an empty folder.
+            names = os.listdir(self._run)  # noqa: PTH208
+        except FileNotFoundError:
             return set()
+        except OSError as error:
+            raise Unusable(f"The folder {self._run} cannot be read: {error.strerror}.") from error
+        return {name.removesuffix(".json") for name in names if name.endswith(".json")}
 
     def read(self, replica_id: str) -> Run | None:
-        """None for a file that is gone or damaged; a damaged one is put aside."""
+        """None for a file that is gone or damaged; a damaged one is put aside.
+
+        Raises Unusable when this process has no descriptor left to read it with.
+        """
         path = self._file(replica_id)
         try:
             return msgspec.json.decode(path.read_bytes(), type=Run)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
+            if is_shortage(error):
+                raise Unusable(f"The file {path} cannot be read: {error}.") from error
             _log.warning("a replica's file cannot be read", path=str(path), error=str(error))
             _rename(path, path.with_suffix(".damaged"))
             return None
+
+    def has(self, replica_id: str) -> bool:
+        """Whether it is there; needs no descriptor."""
+        return self._file(replica_id).exists()
 
     def remove(self, run: Run) -> None:
         """Forgets the run; its log stays."""

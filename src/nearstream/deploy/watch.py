@@ -39,7 +39,7 @@ PATIENT = Patience()
 
 
 class Watch:
-    """One run's state now in `replica`; `notify` is called at every change of state."""
+    """One run's state now in `replica`; `notify` is called at every change of state. `clock` is monotonic."""
 
     def __init__(self, run: Run, *, clock: Clock, notify: Callable[[], None], patience: Patience) -> None:
         self.run = run
@@ -49,7 +49,8 @@ class Watch:
             state=ReplicaState.DRAINING if run.stopping else ReplicaState.STARTING,
             address=UnixSocket(run.socket),
             handle=f"pid {run.pid}",
-            started_at=run.started_at,
+            # One of an earlier boot was started before this clock began.
+            started_at=min(run.started_at, clock()),
         )
         self.exited = asyncio.Event()
         self._clock = clock
@@ -92,6 +93,8 @@ class Watch:
             self._pidfd = None
 
     def _judge(self, health: Health) -> None:
+        if health is Health.UNKNOWN:
+            return  # the replica stays what it was seen to be
         if health is not Health.SILENT:
             self._silent_since = None
             self._was_ready = self._was_ready or health is Health.WELL
@@ -109,10 +112,13 @@ class Watch:
 
     def _look_for_death(self) -> None:
         if not self.exited.is_set() and not processes.is_alive(self.run.pid, self.run.birth):
-            # The group first: while the process is a zombie, no other can have its pid.
-            processes.kill_group(self.run.pid, self.run.birth)
-            ended = processes.reap(self.run.pid)
-            self._bury(self._ended or ended or "is gone")
+            self._end()
+
+    def _end(self) -> None:
+        # The group first: while the process is a zombie, no other can have its pid.
+        processes.kill_group(self.run.pid, self.run.birth)
+        ended = processes.reap(self.run.pid)
+        self._bury(self._ended or ended or "is gone")
 
     def _bury(self, ended: str) -> None:
         tail = tail_of(self.run.log)
@@ -132,7 +138,8 @@ class Watch:
     def _interval_s(self) -> float:
         if self.replica.state is ReplicaState.READY:
             return READY_PING_S
-        young = self._clock() - (self.replica.since or self.run.started_at) < SLOW_START_S
+        since = self.replica.started_at if self.replica.since is None else self.replica.since
+        young = self._clock() - since < SLOW_START_S
         return STARTING_PING_S if young else SLOW_STARTING_PING_S
 
     def _listen(self) -> int | None:
@@ -143,9 +150,13 @@ class Watch:
             pidfd = os.pidfd_open(self.run.pid)
         except OSError:
             return None
+        if not processes.is_alive(self.run.pid, self.run.birth):  # it is of another process
+            os.close(pidfd)
+            return None
         asyncio.get_running_loop().add_reader(pidfd, self._on_exit)
         return pidfd
 
     def _on_exit(self) -> None:
-        self._look_for_death()
+        if not self.exited.is_set():
+            self._end()
         self.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -19,6 +19,7 @@ from nearstream.fleet.reconcile import Action, Forget, SetStatus, StartReplica, 
 from nearstream.fleet.records import Records
 from nearstream.fleet.snapshot import Fleet
 from nearstream.fleet.specs import Desired
+from nearstream.fleet.starts import StartBudget
 
 TICK_S = 1.0
 
@@ -27,13 +28,18 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a controller works with. `desire` says what an endpoint wants; see `specs.desired`."""
+    """What a controller works with. `desire` says what an endpoint wants; see `specs.desired`.
+
+    `clock` is the deployer's and the pool's, which never goes back; `dates` tells the date, in seconds since
+    the epoch, for the records (None: `clock` does that too).
+    """
 
     store: Records
     deployer: Deployer
     pool: Pool
     desire: Callable[[Endpoint], Desired]
     clock: Clock
+    dates: Clock | None = None
 
 
 class Controller:
@@ -50,6 +56,8 @@ class Controller:
         self._failed_starts: dict[str, Replica] = {}
         self._numbers = count(1)
         self._problems: dict[str, str] = {}
+        self._starts = StartBudget()
+        self._held_back: set[ReplicaSpec] = set()
 
     async def run(self) -> None:
         """Reconciles at every change and tick. A failing store or endpoint is logged and tried again."""
@@ -69,7 +77,10 @@ class Controller:
 
     async def _reconcile(self, group: asyncio.TaskGroup) -> None:
         desired, replicas = await self._look()
+        instances = {wanted.spec: wanted.instances for one in desired for wanted in one.wanted}
         for action in plan(desired, replicas, self._parts.clock()):
+            if isinstance(action, StartReplica) and not self._may_start(action.spec, instances):
+                continue
             try:
                 await self._apply(action, group)
             except (Conflict, Missing):
@@ -95,7 +106,7 @@ class Controller:
             case StopReplica():
                 self._begin_stop(action, group)
             case SetStatus(endpoint, status, reason):
-                now = self._parts.clock()
+                now = (self._parts.dates or self._parts.clock)()
                 changed = replace(endpoint, status=status, failure_reason=reason, modified_at=now)
                 # The data plane first: who reads InService from the record may invoke in the same moment.
                 self._parts.pool.update(self._parts.pool.fleet.with_endpoint(changed))
@@ -104,6 +115,15 @@ class Controller:
             case Forget(endpoint):
                 await self._parts.store.delete(Endpoint, endpoint.name)
                 _log.info("endpoint deleted", endpoint=endpoint.name)
+
+    def _may_start(self, spec: ReplicaSpec, instances: Mapping[ReplicaSpec, int]) -> bool:
+        if self._starts.take(spec, instances=instances.get(spec, 1), now=self._parts.clock()):
+            self._held_back.discard(spec)
+            return True
+        if spec not in self._held_back:
+            self._held_back.add(spec)
+            _log.warning("too many starts in a minute", endpoint=spec.endpoint, variant=spec.variant)
+        return False
 
     async def _start(self, spec: ReplicaSpec) -> None:
         try:

@@ -67,7 +67,7 @@ _ALIVE = {ReplicaState.STARTING, ReplicaState.READY}
 
 
 def plan(desired: Sequence[Desired], observed: Sequence[Replica], now: float) -> list[Action]:
-    """The actions for this moment, in order. `now`: seconds since the epoch.
+    """The actions for this moment, in order. `now`: by the clock of `started_at`.
 
     A replacement is started before what it replaces is drained, so an update needs room for both.
     """

@@ -23,7 +23,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Endpoints by name. `observed_at`: when the look at the replicas began, seconds since the epoch."""
+    """Endpoints by name. `observed_at`: when the look at the replicas began, by the fleet's clock."""
 
     endpoints: Mapping[str, Serving] = field(default_factory=dict)
     observed_at: float = 0.0

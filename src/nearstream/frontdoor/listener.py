@@ -3,46 +3,74 @@
 from __future__ import annotations
 
 import errno
+import uuid
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
+import msgspec
 from aiohttp import web
 
+from nearstream import descriptors
+from nearstream.connections.limits import ConnectionLimits, limits_within
+from nearstream.connections.refusals import Refusal
+from nearstream.connections.server import BACKLOG, handler_runner, swept
 from nearstream.core.errors import Unusable
 from nearstream.frontdoor.access import MAX_BODY_BYTES
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+DESCRIPTORS_PER_CLIENT: Final = 2
+"""Its own connection, and that to the replica which answers it."""
+_CODES: Final = {
+    405: "MethodNotAllowedException",
+    408: "RequestTimeoutException",
+    431: "RequestHeaderFieldsTooLargeException",
+    500: "InternalFailure",
+    503: "ServiceUnavailableException",
+}
 
 
 @asynccontextmanager
 async def listening(
-    handler: Handler, *, host: str, port: int, grace_s: float = 10.0, flag: str = "--port"
+    handler: Handler,
+    *,
+    host: str,
+    port: int,
+    grace_s: float = 10.0,
+    flag: str = "--port",
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[None]:
     """Serve HTTP while the block runs; then let open answers end for `grace_s`.
 
-    Raises Unusable; `flag` is the option that chooses the port.
+    Without `limits` the connections stay within the process's descriptors. Raises Unusable; `flag` is the
+    option that chooses the port.
     """
-    server = web.Server(
-        handler,
-        request_factory=partial(web.BaseRequest, loop=get_running_loop(), client_max_size=MAX_BODY_BYTES + 1),
-        # A client that leaves cancels its handler, and with it the replica's work.
-        handler_cancellation=True,
-        access_log=None,
-        # A body's signature is over the bytes that were sent.
-        auto_decompress=False,
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=grace_s)
+    limits = limits or limits_within(descriptors.raise_limit(), per_connection=DESCRIPTORS_PER_CLIENT)
+    make = partial(web.BaseRequest, loop=get_running_loop(), client_max_size=MAX_BODY_BYTES + 1)
+    runner = handler_runner(handler, make, _refused, limits, grace_s=grace_s)
     await runner.setup()
-    try:
+    async with swept(runner):
         try:
-            await web.TCPSite(runner, host, port, backlog=1024).start()
-        except OSError as error:
-            raise Unusable(_explained(error, host, port, flag)) from error
-        yield
-    finally:
-        await runner.cleanup()
+            try:
+                await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+            except OSError as error:
+                raise Unusable(_explained(error, host, port, flag)) from error
+            yield
+        finally:
+            await runner.cleanup()
+
+
+def _refused(status: int, message: str) -> Refusal:
+    """As AWS's JSON protocols write an error: what is no request is in no protocol."""
+    code = _CODES.get(status, "ValidationException")
+    headers = {
+        "Content-Type": "application/json",
+        "x-amzn-ErrorType": code,
+        "x-amzn-RequestId": str(uuid.uuid4()),
+    }
+    return Refusal(status, msgspec.json.encode({"__type": code, "message": message}), headers)
 
 
 def _explained(error: OSError, host: str, port: int, flag: str) -> str:

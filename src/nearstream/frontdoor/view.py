@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ class SiteView:
     version: str
     objects: str
     """Where objects lie: a folder, or the URL of another S3."""
+    date: Callable[[float], float] = float
+    """Seconds since the epoch at a time of the fleet's clock."""
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint of that name, or None."""
@@ -85,7 +88,7 @@ class SiteView:
             "version": spec.version,
             "handle": replica.handle,
             "address": str(replica.address),
-            "started_at": replica.started_at,
+            "started_at": self.date(replica.started_at),
             "in_flight": self.pool.in_flight(replica.id),
             "exit_reason": replica.exit_reason,
         }

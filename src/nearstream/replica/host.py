@@ -15,24 +15,40 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from nearstream import descriptors
+from nearstream.connections.limits import ConnectionLimits, limits_within
+from nearstream.connections.refusals import Refusal
+from nearstream.connections.server import BACKLOG, REFUSE, AppRunner, swept
 from nearstream.core.errors import Unusable
 from nearstream.tasks import alongside
+from nearstream.wire.dialects.port import ErrorDialect
 
 _log = structlog.get_logger(__name__)
-BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where to listen: a Unix socket that only this user may open, a host and port (0: a free one), or both.
 
-    `grace_s` is how long a stop waits for answers that are under way.
+    `grace_s` is how long a stop waits for answers that are under way. Without `limits` the connections stay
+    within the process's descriptors.
     """
 
     host: str = "127.0.0.1"
     port: int | None = None
     socket: Path | None = None
     grace_s: float = 90.0
+    limits: ConnectionLimits | None = None
+
+
+def refuse_as(app: web.Application, errors: ErrorDialect) -> None:
+    """Have the server of `app` refuse what is no request in the dialect of its other errors."""
+
+    def refuse(status: int, message: str) -> Refusal:
+        error = errors.plain(status, message)
+        return Refusal(error.status, error.body, {"Content-Type": error.content_type})
+
+    app[REFUSE] = refuse
 
 
 async def host(
@@ -50,16 +66,11 @@ async def host(
     `drain` is called once no new work is to be taken. `on_listening` gets the addresses, `http://host:port`
     and `unix:/path`. Raises Unusable for an address that cannot be used.
     """
-    runner = web.AppRunner(
-        app,
-        handler_cancellation=True,  # a client that leaves cancels its answer, even between tokens
-        handle_signals=False,
-        access_log=None,
-        shutdown_timeout=place.grace_s,
-    )
+    limits = place.limits or limits_within(descriptors.raise_limit())
+    runner = AppRunner(app, limits, grace_s=place.grace_s)
     await runner.setup()
     try:
-        async with _listening(runner, place) as addresses, _stopped(stop) as stopped:
+        async with swept(runner), _listening(runner, place) as addresses, _stopped(stop) as stopped:
             on_listening(addresses)
             async with alongside(hold):
                 await stopped.wait()

@@ -31,11 +31,19 @@ class InProcessDeployer:
     """
 
     def __init__(
-        self, folder: Path, engine: Callable[[], Engine], *, clock: Clock, notify: Callable[[], None]
+        self,
+        folder: Path,
+        engine: Callable[[], Engine],
+        *,
+        clock: Clock,
+        dates: Clock,
+        notify: Callable[[], None],
     ) -> None:
+        """`clock` never goes back; `dates` tells the date."""
         self._folder = folder
         self._engine = engine
         self._clock = clock
+        self._dates = dates
         self._notify = notify
         self._running: dict[str, _Running] = {}
         self._numbers = count(1)
@@ -100,7 +108,7 @@ class InProcessDeployer:
 
         try:
             if spec.persona == "lmi":
-                await serve_lmi(spec, socket, self._engine, clock=self._clock, stop=stop, on_ready=ready)
+                await serve_lmi(spec, socket, self._engine, clock=self._dates, stop=stop, on_ready=ready)
             else:
                 await serve_tgi(spec, socket, self._engine, stop=stop, on_ready=ready)
         except NearstreamError as error:

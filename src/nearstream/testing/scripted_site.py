@@ -20,7 +20,7 @@ from nearstream.client.loop_thread import LoopThread
 from nearstream.client.signing import Credentials
 from nearstream.client.site_address import SiteAddress, free_port
 from nearstream.client.targets import SageMakerEndpoint
-from nearstream.compose.site import SiteParts, lookup, serving
+from nearstream.compose.site import SiteParts, lookup, monotonic, serving
 from nearstream.config.settings import Settings
 from nearstream.core.errors import Unusable
 from nearstream.fleet.memory import MemoryRecords
@@ -159,9 +159,9 @@ class ScriptedSite:
         tokenizer = await asyncio.to_thread(load_tokenizer, builtin_path())
         wake = asyncio.Event()
         engine = partial(AnswerEngine, self._script, tokenizer)
-        deployer = InProcessDeployer(home.path, engine, clock=clock, notify=wake.set)
+        deployer = InProcessDeployer(home.path, engine, clock=monotonic, dates=clock, notify=wake.set)
         # A replica whose connection was cut on demand is well, and takes the next call.
-        pool = Pool(random=random.random, clock=clock, broken_s=0.0)
+        pool = Pool(random=random.random, clock=monotonic, broken_s=0.0)
         async with Upstreams() as upstreams, deployer:
             parts = SiteParts(
                 store=MemoryRecords(),

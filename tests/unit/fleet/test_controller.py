@@ -19,6 +19,7 @@ from nearstream.core.replicas import Replica, ReplicaSpec, ReplicaState
 from nearstream.fleet.controller import Controller, Parts
 from nearstream.fleet.pool import Pool
 from nearstream.fleet.specs import Desired, desired
+from nearstream.fleet.starts import STARTS
 from nearstream.fleet.store import Store
 
 
@@ -154,6 +155,27 @@ async def test_a_replica_that_keeps_dying_fails_its_endpoint(site: Site) -> None
     assert failed.failure_reason is not None
     assert "for production variant AllTraffic did not pass the ping health check" in failed.failure_reason
     assert site.deployer.started == 3
+
+
+async def test_replicas_that_seem_to_vanish_are_not_replaced_without_bound(site: Site) -> None:
+    async with running(site):
+        await site.store.create(endpoint(EndpointStatus.CREATING))
+        await site.until_status(EndpointStatus.IN_SERVICE)
+
+        def vanish() -> bool:
+            site.deployer.replicas.clear()
+            return site.deployer.looks > 200
+
+        await until(vanish)
+        assert 10 < site.deployer.started <= STARTS * 2  # the clock of these tests flies
+
+
+async def test_the_date_of_a_change_is_no_time_of_the_durations_clock(site: Site) -> None:
+    parts = replace(site.controller._parts, dates=lambda: 1.7e9)
+    site.controller = Controller(parts, wake=asyncio.Event(), tick_s=0.01)
+    async with running(site):
+        await site.store.create(endpoint(EndpointStatus.CREATING))
+        assert (await site.until_status(EndpointStatus.IN_SERVICE)).modified_at == 1.7e9
 
 
 async def test_a_replica_that_cannot_be_started_fails_its_endpoint_with_the_reason(site: Site) -> None:

@@ -14,6 +14,7 @@ from nearstream.core.errors import NearstreamError
 from nearstream.core.rates import Rate
 from nearstream.replica.access import ManagementAccess
 from nearstream.replica.calls import Call
+from nearstream.replica.host import refuse_as
 from nearstream.replica.lmi.adapter_routes import AdapterManagement
 from nearstream.replica.lmi.error_rates import ErrorRates, kind_of
 from nearstream.replica.lmi.inbound import read
@@ -67,6 +68,7 @@ def build_app(registry: Registry, operation: Operation, metrics: DjlMetrics, fro
             errors_answered(errors),
         ],
     )
+    refuse_as(app, LmiErrors(front.release))
     app.on_response_prepare.append(_on_every_response)
     app.on_response_prepare.append(on_every_response(front.pages))
     rates = ErrorRates(front.error_rates, time.perf_counter)

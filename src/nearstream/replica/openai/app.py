@@ -9,6 +9,7 @@ from aiohttp import web
 from nearstream.core.errors import NotReady
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.calls import Call
+from nearstream.replica.host import refuse_as
 from nearstream.replica.middleware import (
     errors_answered,
     json_body,
@@ -49,6 +50,7 @@ def build_app(context: ServerContext, operation: Operation, adapters: Adapters) 
             errors_answered(errors),
         ],
     )
+    refuse_as(app, errors)
     app.on_response_prepare.append(on_every_response(settings.pages))
     pages = Pages(context, terms, adapters)
     app.router.add_get("/metrics", operation.metrics)

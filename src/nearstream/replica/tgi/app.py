@@ -10,6 +10,7 @@ from aiohttp import web
 from nearstream.core.errors import Misshapen, NotReady
 from nearstream.replica.adapters import Adapters
 from nearstream.replica.calls import Call
+from nearstream.replica.host import refuse_as
 from nearstream.replica.middleware import (
     errors_answered,
     json_body,
@@ -48,6 +49,7 @@ def build_app(context: ServerContext, operation: Operation, adapters: Adapters) 
             errors_answered(text or TgiErrors()),
         ],
     )
+    refuse_as(app, text or TgiErrors())
     app.on_response_prepare.append(on_every_response(settings.pages))
     pages = Pages(context)
     app.router.add_get("/metrics", operation.metrics)
