@@ -242,6 +242,10 @@ async def test_a_handler_that_prints_without_end_is_slowed_and_nobody_else(model
     ("source", "reason"),
     [
         ("def handel(inputs):\n    pass", "no function `handle`; its functions are: handel"),
+        (
+            "from djl_python.input_parser import input_formatter\n\n@input_formatter\ndef mine(data): ...",
+            r"DJL's own handlers \(mine\) is not called here",
+        ),
         ("def handle(inputs:\n    pass", r"SyntaxError: .* \(model\.py, line 4\)"),
         ("import no_such_package", r"No module named 'no_such_package' \(model\.py, line 4\)"),
         ("from djl_python.huggingface import X", "part of DJL's own handlers"),

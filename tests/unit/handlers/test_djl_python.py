@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nearstream.handlers.runtime import djl_python
 from nearstream.handlers.runtime.djl_python import Input, Output, PairList
 from nearstream.handlers.runtime.djl_python._worker.answers import input_of, wholes
 from nearstream.handlers.runtime.djl_python._worker.frames import Member
 from nearstream.handlers.runtime.djl_python.async_utils import handle_streaming_response
 from nearstream.handlers.runtime.djl_python.encode_decode import decode, encode
+from nearstream.handlers.runtime.djl_python.input_parser import (
+    init_handler,
+    input_formatter,
+    prediction_handler,
+)
 from nearstream.handlers.runtime.djl_python.np_util import from_nd_list, to_nd_list
+from nearstream.handlers.runtime.djl_python.output_formatter import output_formatter
 from nearstream.handlers.runtime.djl_python.outputs import default_formatter
 from nearstream.handlers.runtime.djl_python.streaming_utils import StreamingUtils
 
@@ -59,8 +67,53 @@ def test_properties_are_found_in_any_case():
 
 def test_only_the_first_call_is_empty():
     assert Input().is_empty() and not given(b"").is_empty()
-    with pytest.raises(KeyError, match="there is nothing"):
-        Input().get_as_bytes()
+
+
+def test_an_empty_input_has_no_bytes_and_nothing_else():
+    assert Input().get_as_bytes() is None and Input().get_as_bytes("key") is None
+    assert Input().get_data() is None
+    for read in ("get_as_string", "get_as_json", "get_as_csv", "get_as_numpy", "get_as_npz"):
+        with pytest.raises(KeyError, match="there is nothing"):
+            getattr(Input(), read)()
+
+
+def test_an_input_prints_its_properties_and_its_content():
+    assert (
+        str(given(b"a", "text/plain", q=b"b")) == "properties: {'Content-Type': 'text/plain'}\ndata: a\nq: b"
+    )
+
+
+def test_pairs_are_added_alone_and_together():
+    pairs = PairList(["a"], [b"1"])
+    pairs.add("none", None)
+    pairs.add("first", b"0", index=0)
+    pairs.add(pair=("b", b"2"))
+    pairs.add_all(PairList(pair_map={"c": b"3"}))
+    pairs.add_all([("d", b"4")])
+    pairs.add_all(None)
+    assert list(pairs) == [("first", b"0"), ("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")]
+    assert list(PairList(pair_list=[(None, b"x")])) == [(None, b"x")]
+    with pytest.raises(ValueError, match="1 keys and 0 values"):
+        PairList(["a"], [])
+
+
+def test_an_output_gives_its_properties_back():
+    output = Output().add_property("Content-Type", "text/plain")
+    assert output.get_property("content-type") == "text/plain" and output.get_property("other") is None
+    assert output.get_properties() == {"Content-Type": "text/plain"}
+
+
+def test_the_package_says_which_release_it_is():
+    assert re.fullmatch(r"0\.\d+\.\d+", djl_python.__version__)
+
+
+def test_decorators_mark_functions_as_djls_do():
+    for decorate in (input_formatter, output_formatter, prediction_handler, init_handler):
+
+        def own() -> int:
+            return 5
+
+        assert decorate(own) is own and own() == 5 and getattr(own, f"is_{decorate.__name__}") is True
 
 
 def test_a_batch_comes_apart_into_its_calls():
@@ -148,7 +201,7 @@ def test_bodies_are_decoded_by_their_type():
         "inputs": [{"question": "q", "context": "c"}]
     }
     assert decode(given(b"1,2\n3,4\n"), "text/csv", require_csv_headers=False).tolist() == [[1, 2], [3, 4]]
-    with pytest.raises(ValueError, match="needs a header"):
+    with pytest.raises(ValueError, match="Header columns is wanted"):
         decode(given(b"1,2\n"), "text/csv")
     with pytest.raises(ValueError, match="no number"):
         decode(given(b"a,2\n"), "text/csv", require_csv_headers=False)

@@ -3,5 +3,7 @@
 from .inputs import Input
 from .outputs import Output
 from .pair_list import PairList
+from .session_manager import Session, SessionManager
 
-__all__ = ["Input", "Output", "PairList"]
+__version__ = "0.36.0"
+__all__ = ["Input", "Output", "PairList", "Session", "SessionManager"]

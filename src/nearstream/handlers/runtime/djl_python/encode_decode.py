@@ -18,12 +18,12 @@ def decode(
 ) -> Any:
     """The content of `inputs`: a document for JSON, an array for plain CSV, otherwise `{"inputs": …}`."""
     media = (content_type or "").lower()
-    if not media and not inputs.get_as_bytes(key):
+    if not media and not inputs.get_as_bytes(key=key):
         return {"inputs": ""}
     if not media or "application/json" in media:
-        return inputs.get_as_json(key)
+        return inputs.get_as_json(key=key)
     if "text/csv" in media:
-        return decode_csv(inputs, require_csv_headers)
+        return decode_csv(inputs, require_headers=require_csv_headers)
     return {"inputs": _valued(inputs, media, key)}
 
 
@@ -31,13 +31,17 @@ def encode(outputs: Output, prediction: Any, content_type: str | None, key: str 
     """Add `prediction` to `outputs` as `content_type`: JSON, CSV, npz, or else an NDList."""
     media = (content_type or "").lower()
     if not media or "application/json" in media:
-        outputs.add_as_json(prediction, key).add_property(CONTENT_TYPE, "application/json")
+        outputs.add_as_json(prediction, key=key)
+        outputs.add_property(CONTENT_TYPE, "application/json")
     elif "text/csv" in media:
-        outputs.add(encode_csv(prediction), key).add_property(CONTENT_TYPE, "text/csv")
+        outputs.add_as_string(encode_csv(prediction), key=key)
+        outputs.add_property(CONTENT_TYPE, "text/csv")
     elif "tensor/npz" in media:
-        outputs.add_as_npz(prediction, key).add_property(CONTENT_TYPE, "tensor/npz")
+        outputs.add_as_npz(prediction, key=key)
+        outputs.add_property(CONTENT_TYPE, "tensor/npz")
     else:
-        outputs.add_as_numpy(prediction, key).add_property(CONTENT_TYPE, "tensor/ndlist")
+        outputs.add_as_numpy(prediction, key=key)
+        outputs.add_property(CONTENT_TYPE, "tensor/ndlist")
 
 
 def decode_csv(inputs: Input, require_headers: bool = True) -> Any:
@@ -48,7 +52,8 @@ def decode_csv(inputs: Input, require_headers: bool = True) -> Any:
     first = text.splitlines()[0].lower() if text.strip() else ""
     if not any(header in first for header in _HEADERS):
         raise ValueError(
-            f"the CSV needs a header that names one of {', '.join(_HEADERS)}; it begins {first!r}"
+            f"a correct CSV with Header columns is wanted, one of them {' or '.join(_HEADERS)}; "
+            f"it begins {first!r}"
         )
     rows = list(csv.DictReader(io.StringIO(text)))
     if rows and "inputs" in rows[0]:
@@ -76,7 +81,7 @@ def _numbers(text: str) -> Any:
 
 def _valued(inputs: Input, media: str, key: str | None) -> Any:
     if "text/plain" in media:
-        return [inputs.get_as_string(key)]
+        return [inputs.get_as_string(key=key)]
     readers = {
         "image/": inputs.get_as_image,
         "tensor/npz": inputs.get_as_npz,
@@ -85,5 +90,5 @@ def _valued(inputs: Input, media: str, key: str | None) -> Any:
         "application/x-www-form-urlencoded": inputs.get_as_string,
     }
     return next((read for start, read in readers.items() if media.startswith(start)), inputs.get_as_bytes)(
-        key
+        key=key
     )

@@ -87,19 +87,22 @@ class Input:
         read = next((read for start, read in readers.items() if media.startswith(start)), self.get_as_bytes)
         return None if self.is_empty() else read(key)
 
-    def get_as_bytes(self, key: str | None = None) -> Value:
-        """The content under `key`; without one the body, or else the first there is. Raises KeyError."""
+    def get_as_bytes(self, key: str | None = None) -> Value | None:
+        """The content under `key`; without one the body, or else the first there is. Raises KeyError.
+
+        None where there is no content at all, as in the first call.
+        """
+        if self.is_empty():
+            return None
         found = self.content.get(key or "data")
-        if found is not None:
-            return found
-        if key or self.is_empty():
-            there = ", ".join(repr(name) for name in self.content.get_keys()) or "nothing"
-            raise KeyError(f"there is no content under {key or 'data'!r}; there is {there}")
-        return self.content.value_at(0)
+        if found is None and key:
+            there = ", ".join(repr(name) for name in self.content.get_keys())
+            raise KeyError(f"there is no content under {key!r}; there is {there}")
+        return self.content.value_at(0) if found is None else found
 
     def get_as_string(self, key: str | None = None) -> str:
-        """The content as UTF-8 text."""
-        return self.get_as_bytes(key).decode()
+        """The content as UTF-8 text. Raises KeyError where there is none, as all that follow do."""
+        return self._content(key).decode()
 
     def get_as_json(self, key: str | None = None) -> Any:
         """The content as JSON."""
@@ -107,20 +110,27 @@ class Input:
 
     def get_as_image(self, key: str | None = None) -> Any:
         """The content as a Pillow image. Raises ImportError where the environment has no Pillow."""
-        return optional.image().open(io.BytesIO(self.get_as_bytes(key)))
+        return optional.image().open(io.BytesIO(self._content(key)))
 
     def get_as_numpy(self, key: str | None = None) -> list[Any]:
         """The content, an NDList or an npz, as a list of numpy arrays."""
-        return np_util.from_nd_list(self.get_as_bytes(key))
+        return np_util.from_nd_list(self._content(key))
 
     def get_as_npz(self, key: str | None = None) -> list[Any]:
         """The content, an npz, as a list of numpy arrays."""
-        return np_util.from_npz(self.get_as_bytes(key))
+        return np_util.from_npz(self._content(key))
 
     def get_as_csv(self, key: str | None = None) -> list[dict[str, str]]:
         """The content as rows of a CSV table with a header."""
         return list(csv.DictReader(io.StringIO(self.get_as_string(key))))
 
     def __str__(self) -> str:
-        sizes = {name: len(value) for name, value in self.content}
-        return f"Input(properties={self.properties}, bytes of content={sizes})"
+        lines = [f"properties: {self.properties}"]
+        lines += [f"{name}: {self.get_data(name)}" for name in self.content.get_keys()]
+        return "\n".join(lines)
+
+    def _content(self, key: str | None) -> Value:
+        found = self.get_as_bytes(key)
+        if found is None:
+            raise KeyError(f"there is no content under {key or 'data'!r}; there is nothing")
+        return found

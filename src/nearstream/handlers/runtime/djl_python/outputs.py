@@ -43,7 +43,7 @@ class Output:
         self.properties: dict[str, Any] = {}
         self.content = PairList()
         self.stream_content: Any = None
-        self.output_formatter: Formatter | None = None
+        self.stream_output_formatter: Formatter | None = None
         self.media: str | None = None
         """The type of the content added last, for an answer that names none."""
         self._finally: Callable[[], Any] | None = None
@@ -68,6 +68,15 @@ class Output:
         self.properties[key] = val
         return self
 
+    def get_properties(self) -> dict[str, Any]:
+        """The headers that were added."""
+        return self.properties
+
+    def get_property(self, key: str) -> Any:
+        """The header that was added under this name, in any case, or None."""
+        wanted = key.lower()
+        return next((value for name, value in self.properties.items() if name.lower() == wanted), None)
+
     def add(self, value: Any, key: str | None = None, batch_index: int | None = None) -> Output:
         """Content: bytes as they are, text as UTF-8, anything else as JSON."""
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -79,10 +88,7 @@ class Output:
 
     def add_as_json(self, val: Any, key: str | None = None, batch_index: int | None = None) -> Output:
         """Content as JSON, numpy's arrays and dates told plainly. Raises ValueError for NaN."""
-        text = json.dumps(
-            val, ensure_ascii=False, allow_nan=False, indent=2, separators=(",", ":"), default=_plain
-        )
-        return self._keep(text.encode(), key, batch_index, _JSON)
+        return self._keep(self._encode_json(val), key, batch_index, _JSON)
 
     def add_as_string(self, value: str, key: str | None = None, batch_index: int | None = None) -> Output:
         """Content as UTF-8 text."""
@@ -104,7 +110,7 @@ class Output:
         `output_formatter` makes bytes of an item; None: items are bytes, or text, already.
         """
         self.stream_content = stream_content
-        self.output_formatter = output_formatter
+        self.stream_output_formatter = output_formatter
         self.media = "application/jsonlines" if output_formatter is default_formatter else None
         return self
 
@@ -126,6 +132,13 @@ class Output:
             for text in (str(key).encode(), str(value).encode()):
                 parts += [struct.pack(">I", len(text)), text]
         return Piece(b"".join(parts), dict(encoding))
+
+    @staticmethod
+    def _encode_json(val: Any) -> bytes:
+        text = json.dumps(
+            val, ensure_ascii=False, allow_nan=False, indent=2, separators=(",", ":"), default=_plain
+        )
+        return text.encode()
 
     def _keep(self, value: Value, key: str | None, batch_index: int | None, media: str) -> Output:
         name = None if key is None else str(key)

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Union
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Optional, Union
 
 Value = Union[bytes, bytearray]
+Pair = tuple[Optional[str], Value]
 
 
 class PairList:
-    """The content of an Input or an Output. A key may be None, a value is bytes."""
+    """The content of an Input or an Output. A key may be None, a value is bytes.
 
-    def __init__(self) -> None:
-        self.keys: list[str | None] = []
-        self.values: list[Value] = []
+    Made of nothing, or of `keys` and `values`, of `pair_list`, or of `pair_map`.
+    """
 
-    def add(self, key: str | None = None, value: Value = b"") -> None:
-        """Append one pair."""
-        self.keys.append(key)
-        self.values.append(value)
+    def __init__(
+        self,
+        keys: list[str | None] | None = None,
+        values: list[Value] | None = None,
+        pair_list: Iterable[Pair] | None = None,
+        pair_map: Mapping[str, Value] | None = None,
+    ) -> None:
+        if len(keys or ()) != len(values or ()):
+            raise ValueError(
+                f"{len(keys or ())} keys and {len(values or ())} values; as many of each are wanted"
+            )
+        self.keys: list[str | None] = list(keys or ())
+        self.values: list[Value] = list(values or ())
+        self.add_all(pair_list)
+        self.add_all(pair_map)
+
+    def add(
+        self,
+        key: str | None = None,
+        value: Value | None = None,
+        index: int | None = None,
+        pair: Pair | None = None,
+    ) -> None:
+        """Append one pair, or put it at `index`. A value of None adds nothing."""
+        if pair is not None:
+            key, value = pair
+        if value is not None:
+            at = len(self.keys) if index is None else index
+            self.keys.insert(at, key)
+            self.values.insert(at, value)
+
+    def add_all(self, other: PairList | Iterable[Pair] | Mapping[str, Value] | None) -> None:
+        """Append every pair of another list, or of a mapping."""
+        for pair in list(other.items() if isinstance(other, Mapping) else other or ()):
+            self.add(pair=pair)
 
     def size(self) -> int:
         """How many pairs there are."""
@@ -48,5 +79,5 @@ class PairList:
         """Every value."""
         return self.values
 
-    def __iter__(self) -> Iterator[tuple[str | None, Value]]:
+    def __iter__(self) -> Iterator[Pair]:
         return iter(list(zip(self.keys, self.values)))

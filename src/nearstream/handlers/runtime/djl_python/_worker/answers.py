@@ -111,7 +111,7 @@ def chunks_of(output: Output, item: Any, size: int) -> list[bytes]:
 
     A batch's item is a list of one part for each call; the formatter is given each as a list of one.
     """
-    formatter = output.output_formatter
+    formatter = output.stream_output_formatter
     if size == 1:
         return [as_bytes(item if formatter is None else formatter(item))]
     if not isinstance(item, (list, tuple)) or len(item) != size:

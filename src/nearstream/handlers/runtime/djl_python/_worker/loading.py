@@ -12,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 
 Handle = Callable[[Any], Any]
 _BUILT_IN = "djl_python."
+_MARKS = ("is_input_formatter", "is_output_formatter", "is_prediction_handler", "is_init_handler")
 _OWN = str(pathlib.Path(__file__).parent)
 
 
@@ -95,10 +96,14 @@ def _no_such_function(wanted: Wanted, names: dict[str, Any]) -> str:
         if callable(value) and getattr(value, "__module__", None) == names["__name__"]
     ]
     there = ", ".join(functions) or "none"
-    return (
-        f"{wanted.entry_point} has no function `{wanted.handler}`; its functions are: {there}. "
-        "Rename one, or name it with option.handler"
-    )
+    absent = f"{wanted.entry_point} has no function `{wanted.handler}`"
+    marked = [name for name, value in names.items() if any(hasattr(value, mark) for mark in _MARKS)]
+    if marked:
+        return (
+            f"{absent}, and what it marks for DJL's own handlers ({', '.join(marked)}) is not called here: "
+            "read the request and write the answer in a `handle`, or take model.py away"
+        )
+    return f"{absent}; its functions are: {there}. Rename one, or name it with option.handler"
 
 
 def _short(path: str, model_dir: str) -> str:
