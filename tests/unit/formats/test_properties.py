@@ -86,7 +86,7 @@ def written(text: str, *, key: bool = False) -> str:
     marks = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\f": r"\f"}
     marks |= {mark: f"\\{mark}" for mark in "=:#!"}
     out = [marks.get(letter, letter) for letter in text]
-    blanks = range(len(out)) if key else range(len(out) - len("".join(out).lstrip(" ")))
+    blanks = range(len(out)) if key else range(len(text) - len(text.lstrip(" ")))
     for at in blanks:
         out[at] = r"\ " if out[at] == " " else out[at]
     return "".join(out)

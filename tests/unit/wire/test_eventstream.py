@@ -1,5 +1,7 @@
 """The event stream's frames, judged by botocore's own reader."""
 
+import struct
+
 import pytest
 from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
@@ -55,6 +57,12 @@ def test_an_exception_frame_carries_its_kind_message_and_code():
     assert message.to_response_dict()["status_code"] == 400
     (ours,) = Decoder().feed(frame)
     assert ours.is_exception
+
+
+def test_a_header_that_comes_twice_is_refused():
+    twice = struct.pack("!B4sBi", 4, b"test", 4, 1) * 2
+    with pytest.raises(Invalid, match="the header 'test' twice"):
+        Decoder().feed(eventstream._frame(twice, b""))
 
 
 def test_an_internal_failure_has_no_error_code():

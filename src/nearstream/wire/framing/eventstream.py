@@ -132,12 +132,16 @@ def _decode(frame: bytes) -> Message:
 
 def _decode_headers(data: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
+    names = set[str]()
     at = 0
     try:
         while at < len(data):
             name_end = at + 1 + data[at]
             name, kind = data[at + 1 : name_end].decode(), data[name_end]
             at, value = _decode_value(data, name_end + 1, kind)
+            if name in names:
+                raise Invalid(f"the event stream has the header {name[:40]!r} twice in one frame")
+            names.add(name)
             if value is not None:
                 headers[name] = value
     except (IndexError, UnicodeDecodeError, struct.error):
