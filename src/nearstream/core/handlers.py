@@ -11,11 +11,12 @@ from typing import Protocol
 class HandlerInput:
     """One call. `content` as DJL Serving has it: the body under the key "data", then the query's parameters.
 
-    `properties` are the request's headers.
+    `properties` are the request's headers. `function`: which of the module's functions; "" is the handler.
     """
 
     content: tuple[tuple[str, bytes], ...]
     properties: Mapping[str, str]
+    function: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import structlog
 
 from nearstream.core.errors import HandlerFailed, NotReady, Unusable
-from nearstream.core.handlers import HandlerHead
+from nearstream.core.handlers import HandlerHead, HandlerInput
 from nearstream.handlers.calls import Call
 from nearstream.handlers.runtime.djl_python._worker import frames
 from nearstream.handlers.settings import HandlerSettings
@@ -37,7 +38,7 @@ class HandlerProcess:
         self._loop = asyncio.get_running_loop()
         self._ids = itertools.count(1)
         self._calls: dict[int, Call] = {}
-        self._loaded: asyncio.Future[bool] = self._loop.create_future()
+        self._loaded: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         program = Program(
             (str(python), "-P", "-B", "-u", str(_WORKER)),
             directory=settings.directory,
@@ -46,7 +47,10 @@ class HandlerProcess:
         )
         self._process = WorkerProcess(program, self, frames.decode)
         self.ready = False
-        self.concurrent = False
+        self.calls: int | None = 1
+        """How many calls it takes at once; None: as many as the server gives it."""
+        self.functions: frozenset[str] = frozenset()
+        """What its module has beside the handler."""
         self.started_at = 0.0
         """Seconds since the epoch."""
 
@@ -86,7 +90,7 @@ class HandlerProcess:
         settings = self._settings
         try:
             async with asyncio.timeout(settings.loading_timeout_s):
-                self.concurrent = await asyncio.shield(self._loaded)
+                about = await asyncio.shield(self._loaded)
         except TimeoutError:
             raise Unusable(
                 f"the handler of {settings.model} did not load within {settings.loading_timeout_s:g} s "
@@ -94,7 +98,28 @@ class HandlerProcess:
             ) from None
         except NotReady as error:
             raise Unusable(f"the handler of {settings.model} could not be loaded: {error}") from None
+        self.calls, self.functions = about["calls"], frozenset(about["functions"])
         self.ready = True
+
+    async def ask(self, given: HandlerInput) -> tuple[HandlerHead, bytes]:
+        """The answer to one call, whole. Raises HandlerFailed."""
+        call, limit_s = Call(given), self._settings.loading_timeout_s
+        if not self.submit([call]):
+            raise HandlerFailed("its process is gone")
+        parts: list[HandlerHead | bytes] = []
+        try:
+            async with asyncio.timeout(limit_s):
+                while (output := await call.next()) is not None:
+                    parts.append(output)
+                    call.taken(self._loop.time())
+        except TimeoutError:
+            self.cancel(call)
+            raise HandlerFailed(
+                f"`{given.function}` did not answer within {limit_s:g} s (model_loading_timeout)"
+            ) from None
+        head, body = parts[0], [part for part in parts if isinstance(part, bytes)]
+        assert isinstance(head, HandlerHead)  # noqa: S101 - it comes first
+        return head, b"".join(body)
 
     def submit(self, calls: Sequence[Call]) -> bool:
         """Hand over a call, or a batch of them; False when the process is gone."""
@@ -106,7 +131,8 @@ class HandlerProcess:
             number = next(self._ids)
             self._calls[number] = call
             call.submitted(self._loop.time(), credit=credit, return_credit=partial(self._credit, number))
-            members.append(frames.Member(number, call.given.content, dict(call.given.properties)))
+            given = call.given
+            members.append(frames.Member(number, given.content, dict(given.properties), given.function))
         self._process.send(frames.encode_call(members, credit=credit))
         return True
 
@@ -134,7 +160,7 @@ class HandlerProcess:
     def received(self, frame: frames.Frame) -> None:
         """See `Listener`."""
         if frame.kind == frames.READY:
-            self._loaded.set_result(bool(frames.decode_json(frame.load)["concurrent"]))
+            self._loaded.set_result(frames.decode_json(frame.load))
         elif frame.kind == frames.REFUSED:
             reason = frames.decode_json(frame.load)["message"]
             self._loaded.set_exception(Unusable(f"the handler of {self._settings.model}: {reason}"))

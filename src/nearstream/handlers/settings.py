@@ -28,6 +28,8 @@ class HandlerSettings:
     max_workers: int = 1
     max_idle_time_s: float = 60.0
     """After so long without a call, a worker above `min_workers` is ended."""
+    adapters: tuple[tuple[str, str], ...] | None = None
+    """Names and folders of the LoRA adapters that its handler is told of; None: it takes none."""
     batch_size: int = 1
     max_batch_delay_ms: int = 100
     job_queue_size: int = 1000

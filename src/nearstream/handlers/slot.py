@@ -26,6 +26,10 @@ _log = structlog.get_logger(__name__)
 class WorkerGroup(Protocol):
     """The workers of one model."""
 
+    async def prepare(self, process: HandlerProcess) -> None:
+        """Do what is to be done before its first call. Raises Unusable."""
+        ...
+
     def may_end(self, slot: Slot, idle_s: float) -> bool:
         """Whether this worker, idle for so long, is to be ended."""
         ...
@@ -61,6 +65,11 @@ class Slot:
         return self._process is not None and self._process.ready
 
     @property
+    def process(self) -> HandlerProcess | None:
+        """The process that answers, if one does."""
+        return self._process if self.ready else None
+
+    @property
     def started_at(self) -> float:
         """When its process started, seconds since the epoch; 0 while there is none."""
         return self._process.started_at if self._process else 0.0
@@ -91,6 +100,7 @@ class Slot:
         )
         try:
             await process.loaded()
+            await self._group.prepare(process)
         except BaseException as error:
             self.failure = str(error)
             process.kill("it did not load")
@@ -99,9 +109,8 @@ class Slot:
         self.failure = None
         self._trusted.set()
         load_s = round(self._clock() - began, 3)
-        concurrent = process.concurrent
         _log.info(
-            "handler ready", model=self._settings.model, pid=process.pid, load_s=load_s, concurrent=concurrent
+            "handler ready", model=self._settings.model, pid=process.pid, load_s=load_s, calls=process.calls
         )
 
     async def keep(self, *, started: bool) -> None:
@@ -167,7 +176,7 @@ class Slot:
                 return
 
     def _places(self, process: HandlerProcess) -> int:
-        return self._settings.concurrent_calls if process.concurrent else 1
+        return self._settings.concurrent_calls if process.calls is None else process.calls
 
     async def _trust(self, calls: Sequence[Call]) -> None:
         """Wait until the process can be given calls; if it never can, they are queued again."""
@@ -201,11 +210,17 @@ class Slot:
         """End calls that took too long, and the process, too, unless it lets go of them at once."""
         settings = self._settings
         for call in overdue:
-            limit_s = settings.stream_timeout_s if call.begun else settings.predict_timeout_s
-            did = "gave nothing more" if call.begun else "did not answer"
-            call.conclude(HandlerFailed(f"predict timeout: the handler {did} within {limit_s:g} s"))
-            _log.error("handler timed out", model=settings.model, pid=process.pid, limit_s=limit_s)
-        if process.concurrent and await self._let_go(process, overdue):
+            if call.begun:
+                limit_s, limit = settings.stream_timeout_s, "chunked_read_timeout"
+                what = f"{limit}: the handler gave nothing more within {limit_s:g} s"
+            else:
+                limit_s, limit = settings.predict_timeout_s, "option.predict_timeout"
+                what = f"predict timeout: the handler did not answer within {limit_s:g} s ({limit})"
+            call.conclude(HandlerFailed(what))
+            _log.error(
+                "handler timed out", model=settings.model, pid=process.pid, limit=limit, limit_s=limit_s
+            )
+        if process.calls != 1 and await self._let_go(process, overdue):
             return
         process.kill("it took too long over a call")
         await process.exit_reason()

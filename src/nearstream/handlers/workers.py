@@ -9,8 +9,10 @@ from pathlib import Path
 
 from nearstream.core.errors import HandlerFailed, Invalid, NotReady
 from nearstream.core.handlers import HandlerHead, HandlerInput
+from nearstream.handlers.adapters import HandlerAdapters
 from nearstream.handlers.calls import Call
 from nearstream.handlers.environment import environment_for
+from nearstream.handlers.process import HandlerProcess
 from nearstream.handlers.queue import CallQueue
 from nearstream.handlers.settings import HandlerSettings
 from nearstream.handlers.slot import Slot
@@ -36,6 +38,9 @@ class HandlerWorkers:
             batch_size=settings.batch_size,
             delay_s=settings.max_batch_delay_ms / _MS,
         )
+        self.adapters: HandlerAdapters | None = None
+        if settings.adapters is not None:
+            self.adapters = HandlerAdapters(settings.model, settings.adapters, self._processes)
         self.min_workers = settings.min_workers
         self.max_workers = max(settings.max_workers, settings.min_workers, 1)
 
@@ -120,6 +125,11 @@ class HandlerWorkers:
         if not any(one.ready for one in self._keeping):
             self._queue.fail(lambda: self._unready(slot.failure))
 
+    async def prepare(self, process: HandlerProcess) -> None:
+        """See `WorkerGroup`."""
+        if self.adapters is not None:
+            await self.adapters.prepare(process)
+
     def died(self) -> None:
         """See `WorkerGroup`."""
         self._deaths += 1
@@ -136,6 +146,9 @@ class HandlerWorkers:
             raise
         for slot in slots:
             self._keep(slot, started=True)
+
+    def _processes(self) -> list[HandlerProcess]:
+        return [slot.process for slot in self._keeping if slot.process is not None]
 
     def _slot(self) -> Slot:
         return Slot(self.settings, self._python, self._queue, self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,8 +67,11 @@ class Adapters:
                 raise Unusable(f"LORA_ADAPTERS: {error}") from error
         return AdaptedEngine(engine, engine.adapters)
 
-    async def load(self, name: str, source: str) -> Adapter:
-        """Raises Invalid or Conflict for the name, Unusable for what is at the source, NotReady."""
+    async def load(self, name: str, source: str, *, options: Mapping[str, str] | None = None) -> Adapter:
+        """Raises Invalid or Conflict for the name, Unusable for what is at the source, NotReady.
+
+        An adapter is loaded at once and stays, whatever `options` say.
+        """
         host = self._open_host()
         self._check(name)
         file = await self._prepare(source)
@@ -91,6 +94,15 @@ class Adapters:
         await host.unload_adapter(name)
         await asyncio.to_thread(file.unlink, missing_ok=True)
         return adapter
+
+    async def update(self, name: str, source: str, *, options: Mapping[str, str] | None = None) -> Adapter:
+        """Load it again. Meanwhile the model answers without it. Raises as `load` does, and Missing."""
+        before = await self.unload(name)
+        try:
+            return await self.load(name, source, options=options)
+        except BaseException:
+            await self.load(name, before.source)
+            raise
 
     def _open_host(self) -> AdapterHost:
         if self._hostless:

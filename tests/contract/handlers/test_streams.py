@@ -246,7 +246,7 @@ async def test_a_stream_that_stalls_ends_with_an_error(models: Models):
         parts = workers.invoke(asked(True))
         await anext(parts)
         await anext(parts)
-        with pytest.raises(HandlerFailed, match=r"predict timeout: .* nothing more within 0\.2 s"):
+        with pytest.raises(HandlerFailed, match=r"chunked_read_timeout: .* nothing more within 0\.2 s"):
             await anext(parts)
         assert (await call(workers, False)).body == b"free"
 

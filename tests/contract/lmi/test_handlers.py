@@ -171,3 +171,58 @@ async def test_a_handler_that_cannot_be_loaded_ends_the_server_with_the_reason(
         async with serving(write(tmp_path / "own", **files), "0.25.0", log):
             pass
     assert reason in log.read_text().splitlines()[-1]
+
+
+ADAPTED = """
+    from djl_python import Output
+
+    known = {}
+
+
+    def register_adapter(inputs):
+        if not inputs.get_property("src").startswith("/"):
+            raise ValueError("no weights there")
+        known[inputs.get_property("name")] = inputs.get_as_string("pin") if inputs.contains_key("pin") else ""
+        return Output(message="registered")
+
+
+    def update_adapter(inputs):
+        known[inputs.get_property("name")] = "updated"
+        return Output()
+
+
+    def unregister_adapter(inputs):
+        del known[inputs.get_property("name")]
+        return Output()
+
+
+    def handle(inputs):
+        return None if inputs.is_empty() else Output().add_as_json(known)
+"""
+
+
+async def test_a_handler_is_told_of_adapters_in_its_folder_and_of_those_that_calls_register(tmp_path: Path):
+    folder = write(tmp_path / "own", model__py=ADAPTED, serving__properties="option.enable_lora=true\n")
+    (folder / "adapters" / "first").mkdir(parents=True)
+    async with serving(folder, "0.36.0", tmp_path / "log") as session:
+
+        async def known() -> object:
+            async with session.post("/invocations", json={}) as response:
+                return await response.json(content_type=None)
+
+        assert await known() == {"first": ""}
+        where = "/models/own/adapters"
+        async with session.post(f"{where}?name=second&src=/s&pin=true") as response:
+            assert (response.status, (await response.json())["status"]) == (200, "Adapter second registered")
+        assert await known() == {"first": "", "second": "true"}
+        async with session.post(f"{where}?name=third&src=hub") as response:
+            assert response.status == 400 and "no weights there" in (await response.json())["message"]
+        async with session.post(f"{where}/second/update?src=/t") as response:
+            assert response.status == 200
+        async with session.delete(f"{where}/first") as response:
+            assert response.status == 200
+        assert await known() == {"second": "updated"}
+        async with session.get(where) as response:
+            assert [(one["name"], one["src"]) for one in (await response.json())["adapters"]] == [
+                ("second", "/t")
+            ]

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from nearstream.core.errors import Invalid, Missing
 from nearstream.replica.access import ManagementAccess
-from nearstream.replica.adapters import Adapters
 from nearstream.replica.lmi.pages import managed, number, shown
 from nearstream.replica.lmi.registry import Registry
+from nearstream.replica.lmi.served import ModelAdapters
 from nearstream.wire.dialects.adapter_bodies import Adapter
 
 PAGE_ADAPTERS = 100
@@ -20,7 +20,8 @@ PAGE_ADAPTERS = 100
 class AdapterManagement:
     """The routes under /models/{model}/adapters, and /adapters where one model was started with.
 
-    An adapter is loaded when it is registered and stays, so `preload` and `pin` are always true.
+    An adapter is loaded when it is registered and stays, so `preload` and `pin` are always true. A handler is
+    given them with everything else that the call says.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -46,7 +47,7 @@ class AdapterManagement:
     async def register(self, request: web.Request) -> web.Response:
         name, source = _required(request, "name"), _required(request, "src")
         with self._adapters(request) as adapters:
-            await adapters.load(name, source)
+            await adapters.load(name, source, options=request.query)
         return shown({"status": f"Adapter {name} registered"})
 
     async def describe(self, request: web.Request) -> web.Response:
@@ -54,16 +55,11 @@ class AdapterManagement:
             return shown(_described(_known(adapters, request.match_info["adapter"])))
 
     async def update(self, request: web.Request) -> web.Response:
-        """Reload it, from `src` where that is given. Meanwhile the model answers without it."""
+        """Reload it, from `src` where that is given."""
         name = request.match_info["adapter"]
         with self._adapters(request) as adapters:
-            before = _known(adapters, name)
-            await adapters.unload(name)
-            try:
-                await adapters.load(name, request.query.get("src") or before.source)
-            except BaseException:
-                await adapters.load(name, before.source)
-                raise
+            source = request.query.get("src") or _known(adapters, name).source
+            await adapters.update(name, source, options=request.query)
         return shown({"status": f"Adapter {name} updated"})
 
     async def unregister(self, request: web.Request) -> web.Response:
@@ -74,7 +70,7 @@ class AdapterManagement:
         return shown({"status": f"Adapter {name} unregistered"})
 
     @contextmanager
-    def _adapters(self, request: web.Request) -> Iterator[Adapters]:
+    def _adapters(self, request: web.Request) -> Iterator[ModelAdapters]:
         """Those of the model that the call names. Raises Invalid where it takes none, Missing, NotReady."""
         name = request.match_info.get("model") or self._registry.only()
         if name is None:
@@ -85,7 +81,7 @@ class AdapterManagement:
             yield served.adapters
 
 
-def _known(adapters: Adapters, name: str) -> Adapter:
+def _known(adapters: ModelAdapters, name: str) -> Adapter:
     for adapter in adapters.all:
         if adapter.name == name:
             return adapter

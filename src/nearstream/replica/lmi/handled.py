@@ -13,6 +13,7 @@ from aiohttp import web
 from nearstream.core.errors import GenerationFailed, NearstreamError
 from nearstream.core.handlers import HandlerHead, HandlerInput
 from nearstream.core.ports import Clock
+from nearstream.handlers.adapters import HandlerAdapters
 from nearstream.handlers.workers import HandlerWorkers
 from nearstream.replica.calls import Call
 from nearstream.replica.lmi.inbound import Inbound
@@ -42,9 +43,9 @@ class Handled:
     stall_s: float = 60.0
 
     @property
-    def adapters(self) -> None:
-        """A handler does with the adapters in its folder what it will."""
-        return None
+    def adapters(self) -> HandlerAdapters | None:
+        """Those that its handler is told of."""
+        return self.workers.adapters
 
     async def answer(self, request: web.Request, inbound: Inbound, call: Call) -> web.StreamResponse:
         began_s = self.clock()

@@ -63,7 +63,9 @@ def handler_settings(
         min_workers=serving.min_workers,
         max_workers=serving.max_workers,
         max_idle_time_s=serving.max_idle_time_s,
-        batch_size=serving.batch_size,
+        adapters=tuple(adapters_in(serving.directory)) if serving.enable_lora else None,
+        # A handler that makes batches itself is given its calls one by one.
+        batch_size=1 if _makes_batches(serving) else serving.batch_size,
         max_batch_delay_ms=serving.max_batch_delay_ms,
         job_queue_size=serving.job_queue_size,
         retry_threshold=serving.retry_threshold,
@@ -71,6 +73,10 @@ def handler_settings(
         predict_timeout_s=serving.predict_timeout_s,
         stream_timeout_s=serving.chunked_read_timeout_s,
     )
+
+
+def _makes_batches(serving: ServingSettings) -> bool:
+    return serving.options.get("rolling_batch", NO_ROLLING_BATCH).lower() != NO_ROLLING_BATCH
 
 
 def request_terms(

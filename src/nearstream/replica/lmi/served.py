@@ -9,9 +9,9 @@ from typing import Protocol
 
 from aiohttp import web
 
-from nearstream.replica.adapters import Adapters
 from nearstream.replica.calls import Call
 from nearstream.replica.lmi.inbound import Inbound
+from nearstream.wire.dialects.adapter_bodies import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,32 @@ class WorkerGroup:
     waiting: int
 
 
+class ModelAdapters(Protocol):
+    """The LoRA adapters of a model. `options`: what else the call said that loads one.
+
+    Raises Conflict for a name that is taken, Missing for one that is not there, Unusable for what cannot be
+    loaded.
+    """
+
+    @property
+    def all(self) -> list[Adapter]:
+        """In the order in which they were loaded."""
+        ...
+
+    async def load(self, name: str, source: str, *, options: Mapping[str, str] | None = None) -> Adapter: ...
+
+    async def update(
+        self, name: str, source: str, *, options: Mapping[str, str] | None = None
+    ) -> Adapter: ...
+
+    async def unload(self, name: str) -> Adapter: ...
+
+
 class Served(Protocol):
     """A model that is loaded."""
 
     @property
-    def adapters(self) -> Adapters | None:
+    def adapters(self) -> ModelAdapters | None:
         """None: it takes none."""
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from .frames import Member
 
 NO_CONTENT = 204
 OUT_OF_MEMORY = 507
+FAILED_DEPENDENCY = 424
 _FAILED = 300
 _BATCHED = re.compile(r"batch_(\d+)[._](.*)", re.DOTALL)
 _OUT_OF_MEMORY_NAMES = ("MemoryError", "OutOfMemoryError")
@@ -24,6 +26,19 @@ class Head(NamedTuple):
     code: int
     message: str
     properties: dict[str, str]
+
+
+class Part(NamedTuple):
+    """A part of an answer, or what failed of it. `last`: its handler has no more for it."""
+
+    data: bytes
+    last: bool
+    error: str | None = None
+    code: int = FAILED_DEPENDENCY
+
+    def failure(self) -> Output:
+        """An answer that tells of the failure."""
+        return Output().error(self.error or "", self.code)
 
 
 class Whole(NamedTuple):
@@ -38,6 +53,8 @@ def input_of(members: Sequence[Member], function: str, common: dict[str, Any]) -
     inputs = Input()
     inputs.function_name = function
     inputs.properties.update(common)
+    if not members:
+        return inputs
     if len(members) == 1:
         inputs.properties.update(members[0].properties)
         for key, value in members[0].content:
@@ -128,14 +145,46 @@ def as_bytes(value: Any) -> bytes:
     raise TypeError(f"a stream sends bytes or text, not {type(value).__name__}")
 
 
-def part_of(output: Output) -> tuple[bytes, bool, str | None]:
-    """What an Output that is a part of an answer adds to it, whether it is the last, and a failure."""
+def failed(output: Output) -> bool:
+    """Whether its status says so."""
+    return int(output.code) >= _FAILED
+
+
+def error_of(output: Output) -> str:
+    """What a failed Output says is wrong."""
+    body = wholes(unpacked(output), 1)[0].body.decode(errors="replace")
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, TypeError, LookupError):
+        return body or output.message
+
+
+def part_of(output: Output) -> Part:
+    """What an Output that is a part of an answer adds to it."""
     content = _own(output, 0)
     first = content[0][1] if content else b""
-    if not isinstance(first, Piece):
-        return _body(content), False, None
-    error = first.fields.get("error")
-    return as_bytes(first.fields.get("data", b"")), bool(first.fields.get("last")), error
+    return _part(first) if isinstance(first, Piece) else Part(_body(content), last=False)
+
+
+def parts_of(output: Output, size: int) -> list[Part]:
+    """What one step of a handler that makes batches itself adds to each of `size` answers.
+
+    By the places that its keys name, or else in order; content that is in no form of parts is a whole
+    answer. Raises ValueError where it is not one for each: nobody may get another's.
+    """
+    if failed(output):
+        return []
+    if output.stream_content is not None:
+        raise ValueError("option.rolling_batch is set, and the handler gives a stream: parts are wanted")
+    places = [_BATCHED.fullmatch(key or "") for key in output.content.get_keys()]
+    found = [int(place[1]) if place else at for at, place in enumerate(places)]
+    if sorted(found) != list(range(size)):
+        raise ValueError(
+            f"option.rolling_batch is set, and the handler answers {output.content.size()} of {size} "
+            "requests: a part made by Output.binary_encode is wanted for each"
+        )
+    values = dict(zip(found, output.content.get_values()))
+    return [_part(values[place]) for place in range(size)]
 
 
 def unpacked(output: Output) -> Output:
@@ -143,12 +192,23 @@ def unpacked(output: Output) -> Output:
     first = output.content.value_at(0) if not output.content.is_empty() else b""
     if not isinstance(first, Piece):
         return output
-    code = first.fields.get("code")
-    if first.fields.get("error"):
-        return Output().error(str(first.fields["error"]), int(code or 424))
-    plain = Output(int(code or output.code), output.message)
+    part = _part(first)
+    if part.error is not None:
+        return part.failure()
+    plain = Output(int(first.fields.get("code") or output.code), output.message)
     plain.properties = output.properties
     return plain.add(first.fields.get("data", b""))
+
+
+def _part(value: Value) -> Part:
+    """A value in DJL's form of parts; any other is all of an answer."""
+    if not isinstance(value, Piece):
+        return Part(bytes(value), last=True)
+    fields, code = value.fields, int(value.fields.get("code") or 0)
+    last = str(fields.get("last", "")).lower() == "true"
+    if fields.get("error"):
+        return Part(b"", last, str(fields["error"]), code or FAILED_DEPENDENCY)
+    return Part(as_bytes(fields.get("data", b"")), last)
 
 
 def _own(output: Output, index: int) -> list[tuple[str | None, Value]]:

@@ -65,6 +65,11 @@ class Batch:
         self._failure: str | None = None
 
     @property
+    def function(self) -> str:
+        """Which function they are for; "" is the handler."""
+        return self.calls[0].member.function
+
+    @property
     def members(self) -> list[Member]:
         """What was asked."""
         return [call.member for call in self.calls]

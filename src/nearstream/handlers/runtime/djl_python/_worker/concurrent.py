@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ..outputs import Output
-from .answers import checked, chunks_of, input_of, part_of, unpacked
+from .answers import checked, chunks_of, input_of, part_of
 from .calls import END_OF_ITEMS, Batch, Call, next_of
 from .channel import Channel
 from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
-from .loading import Handle, print_failure
+from .loading import Model, print_failure
 
 
 class Running:
@@ -28,9 +28,8 @@ class Running:
 class Concurrent:
     """Frames come in the channel's thread and are taken on the loop."""
 
-    def __init__(self, handle: Handle, function: str, common: dict[str, Any], channel: Channel) -> None:
-        self._handle = handle
-        self._function = function
+    def __init__(self, model: Model, common: dict[str, Any], channel: Channel) -> None:
+        self._model = model
         self._common = common
         self._channel = channel
         self._running: dict[int, Running] = {}
@@ -48,7 +47,7 @@ class Concurrent:
 
     async def load(self, inputs: Any) -> Any:
         """The first call, with the empty Input."""
-        result = self._handle(inputs)
+        result = self._model.handle(inputs)
         if hasattr(result, "__aiter__"):
             return [part async for part in result] and None
         return await result if inspect.isawaitable(result) else result
@@ -84,7 +83,8 @@ class Concurrent:
         batch = running.batch
         batch.start()
         try:
-            result = self._handle(input_of(batch.members, self._function, self._common))
+            function = self._model.named(batch.function)
+            result = function(input_of(batch.members, batch.function or self._model.name, self._common))
             if inspect.isawaitable(result):
                 result = await result
             if hasattr(result, "__aiter__"):
@@ -129,14 +129,14 @@ class Concurrent:
                     return
                 if not isinstance(part, Output):
                     raise TypeError(f"an async handler's generator gives Outputs, not {type(part).__name__}")
-                data, last, failure = part_of(part)
-                if failure is not None and not batch.calls[0].begun:
-                    batch.answer(unpacked(part))
+                made = part_of(part)
+                if made.error is not None and not batch.calls[0].begun:
+                    batch.answer(made.failure())
                     return
-                batch.go_on(part, [data] * len(batch.calls))
-                if failure is not None:
-                    batch.break_off(failure)
-                if last or failure is not None:
+                batch.go_on(part, [made.data] * len(batch.calls))
+                if made.error is not None:
+                    batch.break_off(made.error)
+                if made.last or made.error is not None:
                     return
         finally:
             await _close(parts)

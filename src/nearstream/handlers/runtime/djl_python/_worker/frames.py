@@ -38,6 +38,8 @@ class Member(NamedTuple):
     call: int
     content: tuple[tuple[str, bytes], ...]
     properties: dict[str, str]
+    function: str = ""
+    """Which of the module's functions to call; "" is the handler."""
 
 
 def encode(kind: int, call: int = 0, load: bytes | bytearray = b"") -> bytes:
@@ -77,6 +79,7 @@ def encode_call(members: Sequence[Member], *, credit: int) -> bytes:
         {
             "call": member.call,
             "properties": member.properties,
+            "function": member.function,
             "content": [(key, len(value)) for key, value in member.content],
         }
         for member in members
@@ -97,7 +100,7 @@ def decode_call(load: bytes) -> tuple[list[Member], int]:
         for key, length in entry["content"]:
             content.append((key, load[at : at + length]))
             at += length
-        members.append(Member(entry["call"], tuple(content), entry["properties"]))
+        members.append(Member(entry["call"], tuple(content), entry["properties"], entry["function"]))
     return members, described["credit"]
 
 

@@ -8,9 +8,12 @@ import os
 import pathlib
 import sys
 import traceback
+from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
 Handle = Callable[[Any], Any]
+FUNCTIONS = ("register_adapter", "update_adapter", "unregister_adapter")
+"""What a module may have beside its handler, to be told of adapters."""
 _BUILT_IN = "djl_python."
 _MARKS = ("is_input_formatter", "is_output_formatter", "is_prediction_handler", "is_init_handler")
 _OWN = str(pathlib.Path(__file__).parent)
@@ -18,6 +21,22 @@ _OWN = str(pathlib.Path(__file__).parent)
 
 class Refused(Exception):
     """The model cannot be loaded; the text says why, fit for an operator."""
+
+
+class Model(NamedTuple):
+    """A user's module: the handler, the name it is called by, and others of its functions by name."""
+
+    handle: Handle
+    name: str
+    functions: Mapping[str, Handle]
+
+    def named(self, function: str) -> Handle:
+        """The function of this name; "" is the handler. Raises LookupError."""
+        if not function:
+            return self.handle
+        if function not in self.functions:
+            raise LookupError(f"there is no function `{function}` beside `{self.name}`")
+        return self.functions[function]
 
 
 class Wanted(NamedTuple):
@@ -29,8 +48,8 @@ class Wanted(NamedTuple):
     properties: dict[str, Any]
 
 
-def load_handle(wanted: Wanted) -> Handle:
-    """Import the file and find the function. Raises Refused; a traceback goes to stderr."""
+def load_model(wanted: Wanted) -> Model:
+    """Import the file and find its functions. Raises Refused; a traceback goes to stderr."""
     path = _path_of(wanted)
     if wanted.model_dir not in sys.path:
         sys.path.insert(0, wanted.model_dir)
@@ -48,7 +67,8 @@ def load_handle(wanted: Wanted) -> Handle:
     handle = getattr(module, wanted.handler, None)
     if not callable(handle):
         raise Refused(_no_such_function(wanted, vars(module)))
-    return handle  # type: ignore[no-any-return]
+    found = {name: getattr(module, name, None) for name in FUNCTIONS}
+    return Model(handle, wanted.handler, {name: one for name, one in found.items() if callable(one)})
 
 
 def print_failure(error: BaseException) -> None:

@@ -18,11 +18,16 @@ from .answers import unpacked, wholes
 from .channel import Channel
 from .concurrent import Concurrent
 from .frames import LOAD, READY, REFUSED, Frame, decode_json
-from .loading import Handle, Refused, Wanted, load_handle, print_failure, told
+from .loading import Handle, Model, Refused, Wanted, load_model, print_failure, told
+from .rolling import Rolling
 from .sequential import Sequential
 
 _PR_SET_PDEATHSIG = 1
 _REFUSED_STATUS = 3
+_NO_ROLLING_BATCH = "disable"
+_BATCH_MOST = 32
+_PLACES = 999
+"""Places in a batch are named by three digits."""
 _FAILED = 300
 
 
@@ -38,11 +43,11 @@ def main() -> None:
     frames = Frames()
     channel.listen(frames.take, frames.stop)
     try:
-        handle = load_handle(wanted)
-        if _is_async(handle, wanted.properties):
-            asyncio.run(_serve_async(handle, wanted, channel, frames))
+        model = load_model(wanted)
+        if _is_async(model.handle, wanted.properties):
+            asyncio.run(_serve_async(model, wanted, channel, frames))
         else:
-            _serve(handle, wanted, channel, frames)
+            _serve(model, wanted, channel, frames)
     except Refused as refused:
         channel.send_json(REFUSED, 0, {"message": str(refused)})
         sys.exit(_REFUSED_STATUS)
@@ -65,26 +70,43 @@ class Frames:
             self.server.stop()
 
 
-def _serve(handle: Handle, wanted: Wanted, channel: Channel, frames: Frames) -> None:
-    server = frames.server = Sequential(handle, wanted.handler, _common(wanted), channel)
+def _serve(model: Model, wanted: Wanted, channel: Channel, frames: Frames) -> None:
+    common, most = _common(wanted), _batch_most(wanted.properties)
+    server = Rolling(model, common, channel, most=most) if most else Sequential(model, common, channel)
+    frames.server = server
     try:
         loaded = server.load(_empty(wanted))
     except (Exception, SystemExit) as error:
         raise _not_loaded(error, wanted) from error
     _check(loaded)
-    channel.send_json(READY, 0, {"concurrent": False})
+    _ready(channel, model, calls=most or 1)
     server.serve()
 
 
-async def _serve_async(handle: Handle, wanted: Wanted, channel: Channel, frames: Frames) -> None:
-    server = frames.server = Concurrent(handle, wanted.handler, _common(wanted), channel)
+async def _serve_async(model: Model, wanted: Wanted, channel: Channel, frames: Frames) -> None:
+    server = frames.server = Concurrent(model, _common(wanted), channel)
     try:
         loaded = await server.load(_empty(wanted))
     except (Exception, SystemExit) as error:
         raise _not_loaded(error, wanted) from error
     _check(loaded)
-    channel.send_json(READY, 0, {"concurrent": True})
+    _ready(channel, model, calls=None)
     await server.serve()
+
+
+def _ready(channel: Channel, model: Model, *, calls: int | None) -> None:
+    """`calls`: how many it takes at once; None for as many as the server gives."""
+    channel.send_json(READY, 0, {"calls": calls, "functions": sorted(model.functions)})
+
+
+def _batch_most(properties: dict[str, Any]) -> int:
+    """How many requests the handler has in a batch that it makes itself; 0 where it makes none."""
+    if str(properties.get("rolling_batch", _NO_ROLLING_BATCH)).lower() in ("", _NO_ROLLING_BATCH):
+        return 0
+    given = str(properties.get("max_rolling_batch_size", _BATCH_MOST))
+    if not given.isdigit() or not 0 < int(given) <= _PLACES:
+        raise Refused(f"option.max_rolling_batch_size is {given!r}; a number from 1 to {_PLACES} is wanted")
+    return int(given)
 
 
 def _set_up() -> None:

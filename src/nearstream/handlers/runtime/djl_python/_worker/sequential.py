@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import queue
 import threading
 from typing import Any
@@ -13,21 +11,21 @@ from .answers import checked, chunks_of, input_of
 from .calls import END_OF_ITEMS, Batch, Call, next_of
 from .channel import Channel
 from .frames import CALL, CANCEL, CREDIT, Frame, decode_call, decode_credit
-from .loading import Handle, print_failure
+from .invoking import Invoker
+from .loading import Model, print_failure
 
 
 class Sequential:
     """Takes frames in the channel's thread, calls the handler in its own."""
 
-    def __init__(self, handle: Handle, function: str, common: dict[str, Any], channel: Channel) -> None:
-        self._handle = handle
-        self._function = function
+    def __init__(self, model: Model, common: dict[str, Any], channel: Channel) -> None:
+        self._model = model
         self._common = common
         self._channel = channel
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._calls: dict[int, Call] = {}
         self._changed = threading.Condition()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._invoker = Invoker()
 
     def take(self, frame: Frame) -> None:
         """A frame has come."""
@@ -53,7 +51,7 @@ class Sequential:
 
     def load(self, inputs: Any) -> Any:
         """The first call, with the empty Input."""
-        return self._invoke(inputs)
+        return self._invoker.call(self._model.handle, inputs)
 
     def serve(self) -> None:
         """Answer calls until `stop`."""
@@ -72,7 +70,9 @@ class Sequential:
             return None
         batch.start()
         try:
-            output = checked(self._invoke(input_of(batch.members, self._function, self._common)))
+            function = self._model.named(batch.function)
+            inputs = input_of(batch.members, batch.function or self._model.name, self._common)
+            output = checked(self._invoker.call(function, inputs))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's code raises is told
             batch.fail(error)
             return None
@@ -103,30 +103,17 @@ class Sequential:
             self._changed.wait_for(lambda: not batch.paused)
             return not batch.abandoned
 
-    def _invoke(self, inputs: Any) -> Any:
-        result = self._handle(inputs)
-        return self._wait(result) if inspect.isawaitable(result) else result
-
     def _next(self, items: Any) -> Any:
         if not hasattr(items, "__aiter__"):
             return next(items, END_OF_ITEMS)
-        return self._wait(next_of(items))
+        return self._invoker.wait(next_of(items))
 
     def _close(self, stream: Any) -> None:
         """End a generator that may not have come to its end, so that its `finally` runs now."""
         try:
             if hasattr(stream, "aclose"):
-                self._wait(stream.aclose())
+                self._invoker.wait(stream.aclose())
             elif hasattr(stream, "close"):
                 stream.close()
         except Exception as error:  # noqa: BLE001 - a user's clean-up; the answer is over
             print_failure(error)
-
-    def _wait(self, awaitable: Any) -> Any:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-
-        async def waited() -> Any:
-            return await awaitable
-
-        return self._loop.run_until_complete(waited())
