@@ -62,7 +62,7 @@ class Relay:
             raise self._runtime.broke(invocation) from None
         except BodyTooLong:
             raise self._runtime.too_long(invocation, MAX_ANSWER_BYTES) from None
-        self._note_session(invocation.endpoint, lease, upstream.head.headers)
+        self._note_session(invocation, lease, upstream.head.headers)
         own = wire.answer_headers(invocation, lease.variant, upstream.head.headers)
         return web.Response(body=payload, headers={**headers, **own})
 
@@ -105,12 +105,12 @@ class Relay:
         await response.write_eof()
         return response
 
-    def _note_session(self, endpoint: str, lease: Lease, headers: Mapping[str, str]) -> None:
+    def _note_session(self, invocation: Invocation, lease: Lease, headers: Mapping[str, str]) -> None:
         """A session lives where the container that opened it does, until that closes it."""
-        if opened := wire.opened_session(headers):
-            self._pool.join(endpoint, opened, lease.replica)
+        if opened := wire.opened_session(headers, invocation.joins):
+            self._pool.join(invocation.endpoint, opened, lease.replica)
         if closed := wire.closed_session(headers):
-            self._pool.part(endpoint, closed)
+            self._pool.part(invocation.endpoint, closed)
 
     @asynccontextmanager
     async def _sent(

@@ -50,7 +50,8 @@ async def prepare(
         settled = call.settle(request, prompt_tokens=len(ids))
         sampling = settled.sampling
         if not sampling.ignore_eos:
-            sampling = replace(sampling, stop_token_ids=model.tokenizer.special.eos_ids)
+            ends = sampling.stop_token_ids | model.tokenizer.special.eos_ids
+            sampling = replace(sampling, stop_token_ids=ends)
         if sampling.do_sample and sampling.seed is None:
             sampling = replace(sampling, seed=entropy.seed())
         prompts.append(Prompt(text, ids, sampling, settled.max_new_tokens, request.stop, index))

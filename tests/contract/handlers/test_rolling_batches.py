@@ -81,6 +81,20 @@ async def test_a_reader_that_leaves_keeps_its_place_and_the_others_their_answers
         assert (await staying).body == words("stays", 60) and later.body == words("later", 5)
 
 
+async def test_a_reader_that_falls_behind_is_cut_off_and_the_others_go_on(models: Models):
+    source = COUNTS.replace("time.sleep(0.01)", "pass")
+    async with (
+        asyncio.timeout(60),
+        models.open(source, **ROLLING) as workers,
+        aclosing(workers.invoke(asked(1500, name="slow"))) as parts,
+    ):
+        await anext(parts)
+        assert (await call(workers, 1400, name="b")).body == words("b", 1400)
+        with pytest.raises(HandlerFailed, match="more than 1024 parts behind"):
+            async for _ in parts:
+                pass
+
+
 async def test_a_failure_is_told_to_each_and_the_next_begin_afresh(models: Models):
     async with models.open(COUNTS, **ROLLING) as workers, asyncio.timeout(WAIT_S):
         async with aclosing(workers.invoke(asked(9, name="fails"))) as parts:

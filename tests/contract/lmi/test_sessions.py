@@ -28,7 +28,7 @@ async def test_a_session_is_opened_joined_and_closed(tmp_path: Path):
             "/invocations", json={"requestType": "NEW_SESSION"}, headers={HEADER: "NEW_SESSION"}
         ) as response:
             opened = _OPENED.fullmatch(response.headers[NEW_HEADER])
-            assert opened
+            assert opened and response.headers[HEADER] == response.headers[NEW_HEADER]
             assert response.status == 200
             assert await response.json() == {"result": f"Session {opened['id']} created"}
         mine = {HEADER: opened["id"]}

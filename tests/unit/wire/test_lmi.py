@@ -239,6 +239,183 @@ def test_stop_strings_come_alone_or_in_a_list_under_either_name(
     assert call(parameters).requests[0].stop == stop
 
 
+# What LMI's documentation and vLLM's, whose parameters its containers hand on, name: what it does here, what
+# asks for nothing, and what asks for something. "refused": by its name, unless it asks for nothing.
+DOCUMENTED: dict[str, tuple[str, tuple[Any, ...], tuple[Any, ...]]] = {
+    "do_sample": ("honoured", (False, None), (True,)),
+    "seed": ("honoured", (None,), (7,)),
+    "temperature": ("honoured", (None,), (0.5, 0)),
+    "repetition_penalty": ("honoured", (None,), (1.5,)),
+    "top_k": ("honoured", (0, -1), (5,)),
+    "top_p": ("honoured", (1.0,), (0.5,)),
+    "max_new_tokens": ("honoured", (None,), (5,)),
+    "max_tokens": ("honoured", (None,), (5,)),
+    "details": ("honoured", (False,), (True,)),
+    "return_full_text": ("honoured", (False,), (True,)),
+    "echo": ("honoured", (False,), (True,)),
+    "stop_sequences": ("honoured", (None, []), (["x"],)),
+    "stop": ("honoured", (None, []), (["x"], "x")),
+    "truncate": ("honoured", (None,), (5,)),
+    "truncate_prompt_tokens": ("honoured", (None, -1), (5,)),
+    "presence_penalty": ("honoured", (None,), (0.5,)),
+    "frequency_penalty": ("honoured", (None,), (0.5,)),
+    "ignore_eos_token": ("honoured", (False,), (True,)),
+    "ignore_eos": ("honoured", (False,), (True,)),
+    "logit_bias": ("honoured", (None, {}, {"5": 0}), ({"5": 1.5},)),
+    "stop_token_ids": ("honoured", (None, []), ([5, 6],)),
+    "include_stop_str_in_output": ("honoured", (None,), (True, False)),
+    "skip_special_tokens": ("honoured", (True,), (False,)),
+    "spaces_between_special_tokens": ("honoured", (True, False), ()),
+    "guided_json": ("honoured", (None,), ({"type": "object"},)),
+    "guided_regex": ("honoured", (None,), ("a+",)),
+    "guided_choice": ("honoured", (None,), (["a", "b"],)),
+    "decoder_input_details": ("honoured", (False,), (True,)),
+    "typical_p": ("honoured", (1.0,), (0.5,)),
+    "min_p": ("refused", (0.0,), (0.1,)),
+    "min_tokens": ("refused", (0,), (5,)),
+    "min_new_tokens": ("refused", (0,), (5,)),
+    "min_length": ("refused", (0, 1), (5,)),
+    "n": ("refused", (1,), (2,)),
+    "best_of": ("refused", (1,), (2,)),
+    "num_beams": ("refused", (1,), (2,)),
+    "beam_width": ("refused", (1,), (2,)),
+    "use_beam_search": ("refused", (False,), (True,)),
+    "length_penalty": ("refused", (1.0,), (0.5,)),
+    "early_stopping": ("refused", (False,), (True, "never")),
+    "logprobs": ("refused", (0, 1, True, False), (5,)),
+    "prompt_logprobs": ("refused", (None,), (0, 1)),
+    "bad_sequences": ("refused", ([],), (["x"],)),
+    "bad_words": ("refused", ([],), (["x"],)),
+    "allowed_token_ids": ("refused", (None,), ([5],)),
+    "no_repeat_ngram_size": ("refused", (0,), (2,)),
+    "guided_grammar": ("refused", (None,), ("root ::= x",)),
+    "structured_outputs": ("refused", (None,), ({"regex": "a"},)),
+    "response_format": ("refused", (None, {"type": "text"}), ({"type": "json_object"},)),
+    "logits_processor": ("refused", (None,), ("x",)),
+    "logits_processors": ("refused", (None, []), (["x"],)),
+    "suffix": ("refused", (None, ""), ("x",)),
+    "detokenize": ("refused", (True,), (False,)),
+    "add_special_tokens": ("refused", (True,), (False,)),
+    "random_seed": ("refused", (None,), (5,)),
+    "priority": ("refused", (0,), (5,)),
+    "watermark": ("refused", (False,), (True,)),
+    "cached_prompt": ("refused", (None,), ("a",)),
+    "penalty_alpha": ("refused", (0,), (0.5,)),
+    "manual_seed": ("refused", (None,), (5,)),
+}
+
+
+def asked(name: str, value: object, version: str) -> LmiCall:
+    """A call that samples and stops, so that everything can count."""
+    return call({"do_sample": True, "stop": ["#"]} | {name: value}, given=terms(version))
+
+
+@pytest.mark.parametrize("version", ["0.25.0", "0.27.0", "0.32.0", "0.36.0"])
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_a_documented_parameter_is_honoured_or_refused_by_its_name(version: str, name: str):
+    what, nothing, something = DOCUMENTED[name]
+    unasked = asked(name, nothing[0], version)
+    for value in nothing:
+        assert asked(name, value, version) == unasked
+    for value in something:
+        if what == "refused":
+            with pytest.raises(Unsupported) as refused:
+                asked(name, value, version)
+            assert refused.value.option == name
+        else:
+            asked(name, value, version)
+    if what == "honoured" and something:
+        assert any(asked(name, value, version) != unasked for value in something)
+
+
+def test_the_table_of_parameters_is_complete():
+    assert set(LmiParameters.__struct_fields__) - {"top_n_tokens", "output_formatter"} == set(DOCUMENTED)
+
+
+def test_vllms_names_mean_what_ours_do():
+    given = call(
+        {"logit_bias": {"5": 1.5, "6": 0}, "stop_token_ids": [3, 4], "ignore_eos": True, "echo": True}
+    )
+    sampling = given.requests[0].sampling
+    assert (sampling.logit_bias, sampling.stop_token_ids) == (((5, 1.5),), frozenset({3, 4}))
+    assert sampling.ignore_eos and given.shape.full_text
+    assert call({"truncate_prompt_tokens": 5}).requests[0].truncate == 5
+
+
+@pytest.mark.parametrize(
+    ("version", "parameters", "most"),
+    [
+        ("0.27.0", {"max_tokens": 5}, 5),
+        ("0.27.0", {"max_tokens": 5, "max_new_tokens": 7}, 7),
+        ("0.36.0", {"max_tokens": 5, "max_new_tokens": 7}, 5),
+        ("0.36.0", {"max_new_tokens": 7}, 7),
+    ],
+)
+def test_of_two_lengths_vllms_counts_where_its_api_reads_the_body(
+    version: str, parameters: dict[str, Any], most: int
+):
+    assert call(parameters, given=terms(version)).requests[0].max_new_tokens == most
+
+
+STOPPED = (
+    Token(1, "Hi", -0.5),
+    Token(9, "<mark>", -0.5, special=True),
+    Token(2, " Hum", -0.5),
+    Token(3, "our", -0.5),
+    Token(4, " Hum", -0.5),
+    Token(5, "an: more", -0.5),
+)
+
+
+def text_of(found: LmiCall, tokens: tuple[Token, ...] = STOPPED, reason: Any = "stop") -> str:
+    """Of a stream, whose pieces are the whole text."""
+    encoder, sent = found.encoder(Identity("i", "m", 0, "f")), list[bytes]()
+    for at, token in enumerate(tokens):
+        finish = Finish(reason, prompt_tokens=2, generated_tokens=len(tokens))
+        payload = encoder.feed(Delta((token,), finish if at == len(tokens) - 1 else None))
+        sent += payload if isinstance(payload, tuple) else (payload,)
+    if not found.stream or found.kind == "pieces":
+        return json.loads(b"".join(sent))["generated_text"]
+    lines = [json.loads(line) for line in b"".join(sent).splitlines()]
+    assert len(lines) == len(tokens)
+    if found.kind == "outputs":
+        return "".join(line["outputs"][0] for line in lines)
+    assert "".join(line["token"]["text"] for line in lines) == lines[-1]["generated_text"]
+    return lines[-1]["generated_text"]
+
+
+@pytest.mark.parametrize(
+    ("version", "parameters", "text"),
+    [
+        ("0.25.0", {}, "Hi Humour Human: more"),
+        ("0.25.0", {"include_stop_str_in_output": False}, "Hi Humour"),
+        ("0.27.0", {}, "Hi Humour Human: more"),
+        ("0.27.0", {"include_stop_str_in_output": False}, "Hi Humour"),
+        ("0.36.0", {}, "Hi Humour"),
+        ("0.36.0", {"include_stop_str_in_output": True}, "Hi Humour Human: more"),
+        ("0.36.0", {"skip_special_tokens": False}, "Hi<mark> Humour"),
+        ("0.27.0", {"skip_special_tokens": False}, "Hi<mark> Humour Human: more"),
+    ],
+)
+def test_stop_strings_and_control_tokens_are_seen_as_the_release_and_the_caller_have_it(
+    version: str, parameters: dict[str, Any], text: str
+):
+    asked = {"stop": [" Human:"], "details": True} | parameters
+    for form in (Format(), Format("jsonlines")):
+        given = LmiTerms(lmi_release(version), form)
+        for stream in (True, False):
+            assert text_of(call(asked, given=given, stream=stream)) == text
+
+
+def test_what_may_have_begun_a_stop_string_is_sent_when_the_answer_ends_otherwise():
+    tokens = (Token(1, "Hi", -0.5), Token(2, " Hum", -0.5), Token(9, "</s>", -0.5, special=True))
+    asked = {"stop": [" Human:"]}
+    for stream in (True, False):
+        assert text_of(call(asked, given=terms("0.36.0"), stream=stream), tokens, "eos") == "Hi Hum"
+    shown = asked | {"skip_special_tokens": False, "include_stop_str_in_output": True}
+    assert text_of(call(shown, given=terms("0.36.0"), stream=True), tokens, "eos") == "Hi Hum</s>"
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -334,6 +511,41 @@ def test_an_adapter_is_named_for_all_inputs_or_for_each():
         named("z")
     with pytest.raises(Invalid, match="Number of adapters is not equal to the number of inputs"):
         named(["x"])
+
+
+MESSAGES = [{"role": "user", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("version", "body"),
+    [
+        ("0.27.0", {"inputs": "a"}),
+        ("0.27.0", {"messages": MESSAGES}),
+        ("0.36.0", {"inputs": "a"}),
+        ("0.36.0", {"messages": MESSAGES}),
+        ("0.36.0", {"messages": MESSAGES, "n": 2}),
+        ("0.36.0", {"prompt": "a"}),
+        ("0.36.0", {"prompt": ["a", "b"]}),
+        ("0.36.0", {"prompt": ["a", "b"], "n": 2}),
+    ],
+)
+def test_an_adapter_counts_in_every_body(version: str, body: dict[str, Any]):
+    given = LmiTerms(lmi_release(version), tgi=Terms(adapters=frozenset({"x", "y"})))
+
+    def named(adapters: object) -> list[str | None]:
+        document = json.dumps(body | {"adapters": adapters}).encode()
+        return [request.sampling.adapter for request in lmi.read(document, given).call().requests]
+
+    prompts = 2 if isinstance(body.get("prompt"), list) else 1
+    count = prompts * body.get("n", 1)
+    assert named("x") == ["x"] * count
+    assert named("") == named(None) == [None] * count
+    expected = ["x"] if prompts == 1 else [*["x"] * body.get("n", 1), *["y"] * body.get("n", 1)]
+    assert named(["x", "y"][:prompts]) == (expected if prompts == 2 else ["x"] * count)
+    with pytest.raises(Invalid, match="Adapter z is not registered"):
+        named("z")
+    with pytest.raises(Invalid, match="Number of adapters is not equal to the number of inputs"):
+        named(["x", "y", "x"])
 
 
 def test_a_body_may_name_its_formatter_before_the_operators():

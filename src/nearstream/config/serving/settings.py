@@ -18,6 +18,8 @@ Streaming = Literal["true", "false", "huggingface"]
 NO_ROLLING_BATCH = "disable"
 BUILTIN_HANDLERS = "djl_python."
 OWN_HANDLER = "model.py"
+ASYNC_SERVICES = ("vllm_async_service", "trtllm_async_service")
+"""Entry points whose answers are vLLM's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class ServingSettings:
     max_idle_time_s: float = 60.0
     retry_threshold: int = 10
     """Deaths of its workers after which a model counts as failed."""
+    async_mode: bool | None = None
+    """Whether vLLM's own asynchronous service answers; None: as the release has it."""
     rolling_batch: str = "auto"
     """The batching that is requested; NO_ROLLING_BATCH for none."""
     max_rolling_batch_size: int = 32

@@ -39,6 +39,7 @@ from nearstream.replica.lmi.model_settings import (
     engine_settings,
     handler_settings,
     request_terms,
+    wire_release,
 )
 from nearstream.replica.lmi.served import Served, Source
 from nearstream.replica.lmi.sessions import SessionHandler, Sessions
@@ -126,8 +127,9 @@ class ModelLoader:
         prepared = self.engine.prepare(settings)
         with self._adapters(serving, settings, called) as adapters:
             context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, prepared.request_tokens)
+            release = wire_release(self.release, serving)
             terms = request_terms(
-                serving, self.release, model=source.name, adapters=adapters or (), context=context
+                serving, release, model=source.name, adapters=adapters or (), context=context
             )
             tokenizer = load_tokenizer(model.path)
             renderer = template_renderer(chat_template(serving, model.path), tokenizer.special)
@@ -144,7 +146,7 @@ class ModelLoader:
                     read=partial(lmi.read, terms=terms),
                     queue_size=serving.job_queue_size,
                     started_at=self.clock(),
-                    sessions=self._sessions(serving),
+                    sessions=self._sessions(serving, release),
                     adapters=adapters,
                 )
 
@@ -159,10 +161,10 @@ class ModelLoader:
         with adapter_store(self.cache, engine.adaptable) as store:
             yield Adapters(store.prepare, adapters_in(serving.directory), taken=called)
 
-    def _sessions(self, serving: ServingSettings) -> SessionHandler | None:
+    def _sessions(self, serving: ServingSettings, release: LmiRelease) -> SessionHandler | None:
         if serving.enable_stateful_sessions:
             return SessionHandler(Sessions(self.clock, lasting_s=serving.sessions_expiration_s))
-        return SessionHandler(None) if self.release.by_body else None
+        return SessionHandler(None) if release.by_body else None
 
     async def _resolved(
         self, source: Source, serving: ServingSettings, requested: str | None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nearstream.config.deployed import handler_variables
-from nearstream.config.serving.settings import NO_ROLLING_BATCH, ServingSettings
+from nearstream.config.serving.settings import ASYNC_SERVICES, NO_ROLLING_BATCH, ServingSettings
 from nearstream.config.settings import AWS_KEYS
 from nearstream.core.errors import Unusable
 from nearstream.engines.settings import EngineSettings
@@ -17,7 +17,7 @@ from nearstream.models.lora.modules import adaptable_modules
 from nearstream.text.template_sources import TemplateSources, template_sources
 from nearstream.wire.dialects.hf.terms import Release, Terms
 from nearstream.wire.dialects.limits import Limits
-from nearstream.wire.dialects.lmi.terms import Format, LmiRelease, LmiTerms
+from nearstream.wire.dialects.lmi.terms import Format, LmiRelease, LmiTerms, in_mode
 
 MAX_INPUTS = 32
 """How many texts one body may hold."""
@@ -73,6 +73,16 @@ def handler_settings(
         predict_timeout_s=serving.predict_timeout_s,
         stream_timeout_s=serving.chunked_read_timeout_s,
     )
+
+
+def wire_release(release: LmiRelease, serving: ServingSettings) -> LmiRelease:
+    """What a model on an engine answers as: by its entry point and mode, else by the release."""
+    if serving.async_mode or (serving.entry_point or "").removesuffix(".py").endswith(ASYNC_SERVICES):
+        return in_mode(release, asynchronous=True)
+    asked = serving.options.get("rolling_batch", "auto").lower()
+    if serving.async_mode is False or asked != "auto" or serving.rolling_batch == NO_ROLLING_BATCH:
+        return in_mode(release, asynchronous=False)
+    return release
 
 
 def _makes_batches(serving: ServingSettings) -> bool:

@@ -87,7 +87,8 @@ class SessionHandler:
 
 def _opened(session: str, until: float) -> web.Response:
     ends = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return _response(f"Session {session} created", {NEW_HEADER: f"{session}; Expires={ends}"})
+    named = f"{session}; Expires={ends}"
+    return _response(f"Session {session} created", {HEADER: named, NEW_HEADER: named})
 
 
 def _response(result: str, headers: dict[str, str]) -> web.Response:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from nearstream.core.invocations import Invocation, StreamFailure
+from nearstream.core.invocations import NEW_SESSION, Invocation, StreamFailure
 from nearstream.wire.aws import validate
 from nearstream.wire.aws.service import UnknownOperation
 from nearstream.wire.framing import eventstream
@@ -21,6 +21,8 @@ VARIANT_HEADER: Final = "x-Amzn-Invoked-Production-Variant"
 _H: Final = "X-Amzn-SageMaker-"
 _CUSTOM_ATTRIBUTES: Final = _H + "Custom-Attributes"
 _SESSION: Final = _H + "Session-Id"
+_NEW_SESSION: Final = _H + "New-Session-Id"
+_CLOSED_SESSION: Final = _H + "Closed-Session-Id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,11 @@ def answer_headers(invocation: Invocation, variant: str, upstream: Mapping[str, 
         "Content-Type": upstream.get("Content-Type", "application/octet-stream"),
         VARIANT_HEADER: variant,
     }
-    for name in (_CUSTOM_ATTRIBUTES, _H + "New-Session-Id", _H + "Closed-Session-Id"):
+    for name in (_CUSTOM_ATTRIBUTES, _CLOSED_SESSION):
         if name in upstream:
             headers[name] = upstream[name]
+    if opened := _new_session(upstream, invocation.joins):
+        headers[_NEW_SESSION] = opened
     return headers
 
 
@@ -158,14 +162,25 @@ def custom_attributes(upstream: Mapping[str, str]) -> str | None:
     return upstream.get(_CUSTOM_ATTRIBUTES)
 
 
-def opened_session(upstream: Mapping[str, str]) -> str | None:
-    """The session that a container opened with this answer: `<id>; Expires=<time>`."""
-    return upstream.get(_H + "New-Session-Id", "").partition(";")[0].strip() or None
+def opened_session(upstream: Mapping[str, str], joined: str | None = None) -> str | None:
+    """The session that a container opened with this answer to a call that `joined` one, or none."""
+    return _new_session(upstream, joined).partition(";")[0].strip() or None
+
+
+def _new_session(upstream: Mapping[str, str], joined: str | None) -> str:
+    """`<id>; Expires=<time>`. DJL Serving's handlers name it in the header that calls name theirs in.
+
+    An answer that repeats its call's own session opened none.
+    """
+    if named := upstream.get(_NEW_SESSION, ""):
+        return named
+    echoed = upstream.get(_SESSION, "").strip()
+    return "" if joined is not None or echoed == NEW_SESSION else echoed
 
 
 def closed_session(upstream: Mapping[str, str]) -> str | None:
     """The session that a container closed with this answer."""
-    return upstream.get(_H + "Closed-Session-Id", "").strip() or None
+    return upstream.get(_CLOSED_SESSION, "").strip() or None
 
 
 def stream_headers(invocation: Invocation, variant: str, upstream: Mapping[str, str]) -> dict[str, str]:

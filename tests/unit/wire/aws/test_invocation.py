@@ -138,3 +138,24 @@ def test_a_container_tells_which_session_it_opened_or_closed() -> None:
     assert invocation.opened_session(opened) == "abc-1"
     assert invocation.closed_session({"X-Amzn-SageMaker-Closed-Session-Id": "abc-1"}) == "abc-1"
     assert invocation.opened_session({}) is invocation.closed_session({}) is None
+
+
+SESSION = "X-Amzn-SageMaker-Session-Id"
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "opened"),
+    [
+        ("NEW_SESSION", "abc; Expires=2026-11-21T12:00:00Z", "abc; Expires=2026-11-21T12:00:00Z"),
+        (None, "abc", "abc"),
+        ("NEW_SESSION", "NEW_SESSION", None),  # a handler that repeats the headers of its call
+        ("abc", "abc", None),
+    ],
+)
+def test_a_handler_may_name_its_session_as_calls_name_theirs(
+    asked: str | None, named: str, opened: str | None
+) -> None:
+    call, upstream = Invocation("e", streaming=False, session_id=asked), {SESSION: named}
+    headers = invocation.answer_headers(call, "v", upstream)
+    assert headers.get("X-Amzn-SageMaker-New-Session-Id") == opened and SESSION not in headers
+    assert invocation.opened_session(upstream, call.joins) == (opened and "abc")

@@ -11,6 +11,7 @@ from nearstream.core.errors import Invalid, Unsupported
 from nearstream.core.generation import Grammar, Sampling
 from nearstream.wire.dialects.grammars import grammar
 from nearstream.wire.dialects.json_bodies import Count, Seed, Signed
+from nearstream.wire.dialects.lmi.stopping import Visible
 from nearstream.wire.dialects.lmi.terms import Formatter, LmiTerms
 
 DEFAULT_MAX_NEW_TOKENS = 30
@@ -42,6 +43,16 @@ class LmiParameters(msgspec.Struct, frozen=True, kw_only=True):
     top_n_tokens: Count | None = None
     output_formatter: str | None = None
     ignore_eos_token: bool | None = None
+    logit_bias: dict[int, float] | None = None
+    # vLLM's names, which its containers hand on.
+    ignore_eos: bool | None = None
+    max_tokens: Count | None = None
+    echo: bool | None = None
+    truncate_prompt_tokens: Signed | None = None
+    stop_token_ids: list[Count] | None = None
+    include_stop_str_in_output: bool | None = None
+    skip_special_tokens: bool | None = None
+    spaces_between_special_tokens: bool | None = None
     guided_json: str | dict[str, Any] | None = None
     guided_regex: str | None = None
     guided_choice: list[str] | None = None
@@ -63,6 +74,20 @@ class LmiParameters(msgspec.Struct, frozen=True, kw_only=True):
     guided_grammar: Any = None
     cached_prompt: Any = None
     manual_seed: Any = None
+    logprobs: Any = None
+    prompt_logprobs: Any = None
+    early_stopping: Any = None
+    bad_sequences: Any = None
+    bad_words: Any = None
+    allowed_token_ids: Any = None
+    suffix: Any = None
+    detokenize: Any = None
+    add_special_tokens: Any = None
+    logits_processors: Any = None
+    response_format: Any = None
+    structured_outputs: Any = None
+    random_seed: Any = None
+    priority: Any = None
 
 
 class LmiBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +109,7 @@ _LACKING: dict[str, tuple[object, ...]] = {
     "use_beam_search": (),
     "length_penalty": (0, 1),
     "no_repeat_ngram_size": (0,),
-    "min_length": (0,),
+    "min_length": (0, 1),
     "min_new_tokens": (0,),
     "min_tokens": (0,),
     "min_p": (0,),
@@ -93,7 +118,25 @@ _LACKING: dict[str, tuple[object, ...]] = {
     "guided_grammar": (),
     "cached_prompt": (),
     "manual_seed": (),
+    # The chosen token's is in every answer that has tokens; LMI's answers have no place for others.
+    "logprobs": (0, 1, True),
+    "prompt_logprobs": (),
+    "early_stopping": (),
+    "bad_sequences": ([],),
+    "bad_words": ([],),
+    "allowed_token_ids": (),
+    "suffix": ("",),
+    "detokenize": (True,),
+    "add_special_tokens": (True,),
+    "logits_processors": ([],),
+    "response_format": ({"type": "text"},),
+    "structured_outputs": (),
+    "random_seed": (),
+    "priority": (0,),
 }
+# Of these, false asks for something.
+_SWITCHED_OFF = ("detokenize", "add_special_tokens")
+BIAS_BOUND = 100.0
 
 
 def check(parameters: LmiParameters) -> None:
@@ -103,7 +146,8 @@ def check(parameters: LmiParameters) -> None:
             raise Invalid(message)
     for option, nothing in _LACKING.items():
         value = getattr(parameters, option)
-        if value is not None and value is not False and value not in nothing:
+        off = value is False and option not in _SWITCHED_OFF
+        if value is not None and not off and value not in nothing:
             raise Unsupported(option, "nearstream")
 
 
@@ -123,7 +167,9 @@ def sampling(parameters: LmiParameters, terms: LmiTerms, adapter: str | None) ->
         top_n_tokens=_alternatives(parameters, terms),
         prefill_logprobs=bool(parameters.decoder_input_details),
         adapter=adapter,
-        ignore_eos=bool(parameters.ignore_eos_token),
+        logit_bias=tuple((token, bias) for token, bias in (parameters.logit_bias or {}).items() if bias),
+        ignore_eos=bool(parameters.ignore_eos_token or parameters.ignore_eos),
+        stop_token_ids=frozenset(parameters.stop_token_ids or ()),
         grammar=_guided(parameters),
     )
 
@@ -153,15 +199,40 @@ def stops(parameters: LmiParameters) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in given if text))
 
 
-def adapters(body: LmiBody, terms: LmiTerms, *, count: int) -> Sequence[str | None]:
+def max_new_tokens(parameters: LmiParameters, terms: LmiTerms) -> int:
+    """Of two names, vLLM's counts where its own API reads the body."""
+    given = [parameters.max_new_tokens, parameters.max_tokens]
+    if terms.release.by_body:
+        given.reverse()
+    return next((count for count in given if count is not None), DEFAULT_MAX_NEW_TOKENS)
+
+
+def truncate(parameters: LmiParameters) -> int | None:
+    """How many of the prompt's last tokens are read; None for all of them."""
+    given = parameters.truncate_prompt_tokens
+    return parameters.truncate if given in {None, -1} else given
+
+
+def visible(parameters: LmiParameters, terms: LmiTerms) -> Visible:
+    """Stop strings are cut from the text since 0.35, and before where that is asked for."""
+    keeps = parameters.include_stop_str_in_output
+    trims = not keeps if keeps is not None else terms.release.by_body
+    return Visible(
+        trimmed=stops(parameters) if trims else (),
+        special=parameters.skip_special_tokens is False,
+        ending=bool(keeps),
+    )
+
+
+def adapters(given: str | list[str] | None, terms: LmiTerms, *, count: int) -> Sequence[str | None]:
     """One for each input; "" is the base model. Raises Invalid for an unknown one."""
-    named = _listed(body.adapters)
+    named = _listed(given)
     for name in named:
         if name and name not in terms.tgi.adapters:
             raise Invalid(f"Adapter {name} is not registered")
     if not named:
         return (None,) * count
-    if isinstance(body.adapters, str):
+    if isinstance(given, str):
         named *= count
     if len(named) != count:
         raise Invalid("Number of adapters is not equal to the number of inputs")
@@ -200,7 +271,14 @@ def _rules(parameters: LmiParameters) -> Iterator[tuple[bool, str]]:
     yield not _share(parameters.top_p), "`top_p` must be > 0.0 and <= 1.0"
     yield not _share(parameters.typical_p), "`typical_p` must be > 0.0 and <= 1.0"
     yield parameters.max_new_tokens == 0, "`max_new_tokens` must be strictly positive"
+    yield parameters.max_tokens == 0, "`max_tokens` must be strictly positive"
     yield parameters.truncate == 0, "`truncate` must be strictly positive"
+    kept = parameters.truncate_prompt_tokens
+    yield kept is not None and (kept == 0 or kept < -1), "`truncate_prompt_tokens` must be positive, or -1"
+    biases = parameters.logit_bias or {}
+    yield any(token < 0 for token in biases), "`logit_bias` must name token ids"
+    beyond = any(abs(bias) > BIAS_BOUND for bias in biases.values())
+    yield beyond, "`logit_bias` must be >= -100.0 and <= 100.0"
     yield (parameters.seed or 0) >= 2**64, "`seed` must fit in 64 bits"
     unknown = parameters.output_formatter not in {None, *FORMATTERS}
     yield unknown, f"`output_formatter` must be one of {', '.join(FORMATTERS)}"

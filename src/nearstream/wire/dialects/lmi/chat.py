@@ -17,6 +17,7 @@ from nearstream.wire.dialects.completions.requests import CompletionCall
 from nearstream.wire.dialects.completions.style import OPENAI_REASONS
 from nearstream.wire.dialects.hf import completions
 from nearstream.wire.dialects.hf.completions import ParsedCompletion
+from nearstream.wire.dialects.lmi import bodies
 from nearstream.wire.dialects.lmi.errors import FAILED, LmiErrors
 from nearstream.wire.dialects.lmi.fragments import NO_TOKEN, encode, number, reason, spoken
 from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind
@@ -28,14 +29,17 @@ from nearstream.wire.framing import sse
 JSON_LINES = "application/jsonlines"
 
 
-def read_chat(body: bytes, terms: LmiTerms) -> ParsedLmiCompletion:
-    """Raises Malformed or Misshapen."""
-    return ParsedLmiCompletion(completions.read_chat(body, terms.tgi), terms)
+Adapters = str | list[str] | None
 
 
-def read_completion(body: bytes, terms: LmiTerms) -> ParsedLmiCompletion:
+def read_chat(body: bytes, terms: LmiTerms, adapters: Adapters = None) -> ParsedLmiCompletion:
     """Raises Malformed or Misshapen."""
-    return ParsedLmiCompletion(completions.read_completion(body, terms.tgi), terms)
+    return ParsedLmiCompletion(completions.read_chat(body, terms.tgi), terms, adapters)
+
+
+def read_completion(body: bytes, terms: LmiTerms, adapters: Adapters = None) -> ParsedLmiCompletion:
+    """Raises Malformed or Misshapen."""
+    return ParsedLmiCompletion(completions.read_completion(body, terms.tgi), terms, adapters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,21 @@ class ParsedLmiCompletion:
 
     completion: ParsedCompletion
     terms: LmiTerms
+    adapters: Adapters = None
 
     def call(self) -> LmiCompletionCall:
-        return LmiCompletionCall(self.completion.call(), self._kind(), self.terms.release)
+        """Raises Invalid for an adapter that is not registered, too."""
+        completion = self.completion.call()
+        requests = completion.requests
+        if self.adapters:
+            places = list(dict.fromkeys(id(request.prompt) for request in requests))
+            named = bodies.adapters(self.adapters, self.terms, count=len(places))
+            of = dict(zip(places, named, strict=True))
+            requests = tuple(
+                replace(request, sampling=replace(request.sampling, adapter=of[id(request.prompt)]))
+                for request in requests
+            )
+        return LmiCompletionCall(completion, self._kind(), self.terms.release, requests)
 
     def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
@@ -69,10 +85,7 @@ class LmiCompletionCall:
     completion: CompletionCall
     kind: Kind
     release: LmiRelease
-
-    @property
-    def requests(self) -> tuple[GenerationRequest, ...]:
-        return self.completion.requests
+    requests: tuple[GenerationRequest, ...]
 
     @property
     def stream(self) -> bool:
@@ -92,7 +105,8 @@ class LmiCompletionCall:
     def encoder(self, identity: Identity) -> Encoder:
         if not self.release.by_body and not self.completion.form.tools:
             return chat_encoder(self.kind, self.completion.form, identity, self.release)
-        style = replace(self.completion.style, reasons=OPENAI_REASONS)
+        trims = self.release.by_body and bool(self.completion.form.stops)
+        style = replace(self.completion.style, reasons=OPENAI_REASONS, trims_stops=trims)
         encoder = replace(self.completion, style=style).encoder(identity)
         return LinesEncoder(encoder) if self.kind == "chat_lines" else encoder
 

@@ -5,7 +5,7 @@ Follows DJL Serving's Python handlers, 0.23 to 0.36.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -22,6 +22,7 @@ from nearstream.wire.dialects.lmi.errors import LmiErrors
 from nearstream.wire.dialects.lmi.fragments import Shape
 from nearstream.wire.dialects.lmi.kinds import WHOLE, Kind, chosen
 from nearstream.wire.dialects.lmi.pieces import OutputsEncoder, PieceEncoder
+from nearstream.wire.dialects.lmi.stopping import Visible
 from nearstream.wire.dialects.lmi.terms import LmiTerms
 from nearstream.wire.dialects.port import ErrorResponse, ParsedBody, renamed
 from nearstream.wire.framing import sse
@@ -44,6 +45,8 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     prompt: msgspec.Raw = ABSENT
     inputs: msgspec.Raw = ABSENT
     messages: msgspec.Raw = ABSENT
+    adapters: str | list[str] | None = None
+    """In a body of OpenAI's, which has no such key; the others have it among their own."""
 
 
 def read(body: bytes, terms: LmiTerms) -> ParsedBody:
@@ -51,11 +54,11 @@ def read(body: bytes, terms: LmiTerms) -> ParsedBody:
     keys, release = decode(body, Keys), terms.release
     prompt, inputs, messages = (_given(value) for value in (keys.prompt, keys.inputs, keys.messages))
     if release.by_body and prompt:
-        return read_completion(body, terms)
+        return read_completion(body, terms, keys.adapters)
     if release.by_body and not (inputs or messages):
         raise Misshapen("invalid payload. must contain prompt, inputs, or messages")
     if release.stream_key and messages and not (release.by_body and inputs):
-        return read_chat(body, terms)
+        return read_chat(body, terms, keys.adapters)
     return ParsedLmiGenerate(decode(body, LmiBody), terms)
 
 
@@ -74,20 +77,19 @@ class ParsedLmiGenerate:
         parameters, inputs = self.body.parameters or LmiParameters(), self._inputs()
         bodies.check(parameters)
         kind = self._kind(parameters, several=len(inputs) > 1)
-        named = bodies.adapters(self.body, self.terms, count=len(inputs))
+        named = bodies.adapters(self.body.adapters, self.terms, count=len(inputs))
         requests = tuple(
             GenerationRequest(
                 prompt=TextPrompt(text),
                 sampling=bodies.sampling(parameters, self.terms, adapter),
-                max_new_tokens=DEFAULT_MAX_NEW_TOKENS
-                if parameters.max_new_tokens is None
-                else parameters.max_new_tokens,
+                max_new_tokens=bodies.max_new_tokens(parameters, self.terms),
                 stop=bodies.stops(parameters),
-                truncate=parameters.truncate,
+                truncate=bodies.truncate(parameters),
             )
             for text, adapter in zip(inputs, named, strict=True)
         )
-        return LmiCall(requests, kind, self._shape(parameters, inputs), self.terms)
+        seen = bodies.visible(parameters, self.terms)
+        return LmiCall(requests, kind, self._shape(parameters, inputs), self.terms, seen)
 
     def error(self, error: NearstreamError) -> ErrorResponse:
         """With a status, also where a stream was asked for: nothing of it was sent yet."""
@@ -119,7 +121,7 @@ class ParsedLmiGenerate:
             release=release,
             inputs=inputs,
             details=tgi if parameters.details is None else parameters.details,
-            full_text=bool(parameters.return_full_text),
+            full_text=bool(parameters.return_full_text or parameters.echo),
             tgi=tgi,
         )
 
@@ -132,6 +134,7 @@ class LmiCall:
     kind: Kind
     shape: Shape
     terms: LmiTerms
+    visible: Visible = field(default_factory=Visible)
 
     @property
     def stream(self) -> bool:
@@ -158,6 +161,9 @@ class LmiCall:
         return Settled(min(wanted, limits.max_total_tokens - prompt_tokens), request.sampling)
 
     def encoder(self, identity: Identity) -> Encoder:
+        return self.visible.encoder(self._encoder(identity), answers=len(self.requests))
+
+    def _encoder(self, identity: Identity) -> Encoder:
         if self.kind == "pieces":
             return PieceEncoder(self.shape)
         if self.kind == "outputs":

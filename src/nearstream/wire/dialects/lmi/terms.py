@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nearstream.core.errors import Unusable
@@ -70,6 +70,17 @@ def lmi_release(version: str) -> LmiRelease:
         samples_when_asked=minor <= 31,  # noqa: PLR2004
         by_body=minor >= 35,  # noqa: PLR2004
     )
+
+
+def in_mode(release: LmiRelease, *, asynchronous: bool) -> LmiRelease:
+    """The wire of vLLM's own asynchronous service, or of the batches before it, under this release's name.
+
+    Which of them runs is the operator's choice; a release only says which one runs unasked.
+    """
+    if asynchronous:
+        return replace(release, generation=3, stream_key=True, samples_when_asked=False, by_body=True)
+    generation: Generation = 2 if release.generation == 3 else release.generation  # noqa: PLR2004 - a name
+    return replace(release, generation=generation, by_body=False)
 
 
 def _generation(minor: int) -> Generation:
