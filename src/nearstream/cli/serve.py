@@ -45,6 +45,7 @@ def serve(
     deployment: Annotated[
         str, Parameter(help="With --model-data: servers started with one name serve the same data.")
     ] = "",
+    unpack: Annotated[bool, Parameter(help="With --model-data: unpack an archive.")] = True,
     model_id: Annotated[
         str | None, Parameter(help="The name that clients see (default: the model's).")
     ] = None,
@@ -75,7 +76,7 @@ def serve(
             raise Unusable("--model-dir and --model-data were both given: a model comes from one of them.")
         from nearstream.models.site_data import fetched  # noqa: PLC0415  # boto3 takes a while to import
 
-        model_dir = uvloop.run(fetched(model_data, deployment, site))
+        model_dir = uvloop.run(fetched(model_data, deployment, site, unpacked=unpack))
     if port is None and uds is None:
         port = DEFAULT_PORT
     if persona == "lmi":

@@ -27,6 +27,8 @@ class Container:
     image: str
     environment: tuple[tuple[str, str], ...] = ()
     model_data_url: str | None = None
+    unpacked: bool = True
+    """An archive at that URL is unpacked; False: its CompressionType is None, it stays as it is."""
     hostname: str | None = None
     document: str = "{}"
 

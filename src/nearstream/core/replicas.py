@@ -41,6 +41,8 @@ class ReplicaSpec:
     environment: tuple[tuple[str, str], ...] = ()
     startup_timeout_s: float = 600.0
     model_data: str | None = None
+    unpacked: bool = True
+    """Model data that is an archive is unpacked."""
     deployment: str = ""
 
 

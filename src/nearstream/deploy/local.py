@@ -41,6 +41,7 @@ def serve_command(spec: ReplicaSpec, socket: str) -> list[str]:
         command += ["--model-id", spec.requested_model]
     if spec.model_data:
         command += ["--model-data", spec.model_data, "--deployment", spec.deployment]
+        command += [] if spec.unpacked else ["--no-unpack"]
     return [*command, "--version", spec.version] if spec.version else command
 
 

@@ -102,6 +102,7 @@ def spec_for(
         environment=container.environment,
         startup_timeout_s=variant.startup_timeout_s or DEFAULT_STARTUP_TIMEOUT_S,
         model_data=data,
+        unpacked=container.unpacked,
         deployment=_deployment(endpoint, model) if data else "",
     )
 

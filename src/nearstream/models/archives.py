@@ -37,11 +37,15 @@ _ENCRYPTED = 0x1
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an archive may become. `ratio`: unpacked bytes for each packed one, beyond the first 100 MiB."""
+    """What an archive may become. `ratio`: unpacked bytes for each packed one, beyond the first 100 MiB.
+
+    `unpacks` False: it stays as it is.
+    """
 
     total_bytes: int = 256 * GIB
     members: int = 100_000
     ratio: int = 1000
+    unpacks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

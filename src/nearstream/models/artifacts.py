@@ -110,7 +110,9 @@ class _Fetch:
         return _within(folder / "model") if (folder / "model").is_dir() else None
 
     def _folder(self, objects: tuple[Object, ...]) -> Path:
-        identity = msgspec.json.encode([self.url, [[each.key, each.etag, each.size] for each in objects]])
+        held = [[each.key, each.etag, each.size] for each in objects]
+        as_it_is = [] if self.bounds.unpacks else ["as it is"]
+        identity = msgspec.json.encode([self.url, held, *as_it_is])
         return self.places.cache / "artifacts" / hashlib.sha256(identity).hexdigest()[:_KEY_DIGITS]
 
     def _unpacked(self, objects: tuple[Object, ...]) -> Path:
@@ -142,7 +144,7 @@ class _Fetch:
             _make_room(place.parent, self.url)
             self.progress(f"fetching {each.key}, {each.size >> 20} MiB")
             bucket.fetch(each, place, check=self._check)
-        if len(objects) == 1 and is_archive(objects[0].key):
+        if self.bounds.unpacks and len(objects) == 1 and is_archive(objects[0].key):
             self.progress(f"unpacking {objects[0].key}")
             archive = fetched / bucket.relative(objects[0])
             unpack(archive, folder / "model", bounds=self.bounds, name=self.url, check=self._check)

@@ -16,15 +16,18 @@ from nearstream.models.objects import Access
 _log = structlog.get_logger(__name__)
 
 
-async def fetched(url: str, deployment: str, settings: Settings) -> Path:
-    """The folder of the model at `url`, the same for all of one `deployment`. Raises Unfit and Unusable."""
+async def fetched(url: str, deployment: str, settings: Settings, *, unpacked: bool = True) -> Path:
+    """The folder of the model at `url`, the same for all of one `deployment`. Raises Unfit and Unusable.
+
+    Not `unpacked`: an archive lies in it as it is.
+    """
     home = Home(settings.home)
     return await model_data(
         url,
         access=_access(settings, home, url),
         places=Places(home.cache, home.path / "deployments"),
         pin=deployment,
-        bounds=Bounds(total_bytes=settings.model_data_gib * GIB),
+        bounds=Bounds(total_bytes=settings.model_data_gib * GIB, unpacks=unpacked),
         progress=lambda text: _log.info("preparing the model's data", progress=text),
     )
 

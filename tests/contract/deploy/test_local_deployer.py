@@ -374,3 +374,4 @@ def test_a_replica_is_served_by_this_interpreter() -> None:
         *("--uds", "/run/x.sock", "--as", "lmi", "--model-data", "s3://b/m.tar.gz", "--deployment", "d1"),
         *("--version", "1.0.3"),
     ]
+    assert "--no-unpack" in serve_command(replace(with_data, unpacked=False), "/run/x.sock")

@@ -79,6 +79,14 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+async def test_an_archive_that_is_not_to_be_unpacked_lies_there_as_it_is(shelf: Shelf) -> None:
+    url = shelf.put("kept/m.tar.gz", packed := tarred(a=b"1"))
+    assert files(await shelf.get(url)) == {"a": b"1"}
+    kept = Bounds(unpacks=False)
+    assert files(await shelf.get(url, bounds=kept)) == {"m.tar.gz": packed}
+    assert files(await shelf.get(f"s3://{BUCKET}/kept/", bounds=kept)) == {"m.tar.gz": packed}
+
+
 async def test_an_archive_is_the_folder_that_it_holds(shelf: Shelf) -> None:
     url = shelf.put("a/model.tar.gz", tarred(mymodel__config=b"{}", mymodel__code__x=b"1"))
     folder = await shelf.get(url)

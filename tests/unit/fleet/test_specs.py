@@ -116,6 +116,12 @@ def test_an_lmi_container_reads_its_model_data_whatever_its_environment_names() 
         assert (found.model, found.model_data) == ("", "s3://models/falcon.tar.gz")
 
 
+def test_model_data_that_is_said_not_to_be_compressed_stays_as_it_is() -> None:
+    made_model = with_data()
+    kept = replace(made_model, containers=(replace(made_model.containers[0], unpacked=False),))
+    assert made(made_model, {"*": "builtin"}).unpacked and not made(kept, {"*": "builtin"}).unpacked
+
+
 def test_no_model_data_is_none() -> None:
     assert "or ModelDataUrl" in problem(with_data(None))
     assert made(with_data(None, HF_MODEL_ID=FALCON)).deployment == ""

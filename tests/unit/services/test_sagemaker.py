@@ -65,6 +65,26 @@ async def test_a_model_is_described_as_it_was_created(cloud):
 
 
 @pytest.mark.parametrize(
+    ("members", "unpacked"),
+    [
+        ({"ModelDataUrl": "s3://b/m.tar.gz"}, True),
+        ({"ModelDataSource": {"S3DataSource": {
+            "S3Uri": "s3://b/m.tar.gz", "S3DataType": "S3Object", "CompressionType": "Gzip"}}}, True),
+        ({"ModelDataSource": {"S3DataSource": {
+            "S3Uri": "s3://b/m.tar.gz", "S3DataType": "S3Object", "CompressionType": "None"}}}, False),
+    ],
+)  # fmt: skip
+async def test_an_archive_is_unpacked_unless_its_compression_type_is_none(cloud, members, unpacked):
+    await cloud.call(
+        "create_model",
+        ModelName="m",
+        ExecutionRoleArn=ROLE,
+        PrimaryContainer={"Image": "huggingface-pytorch-tgi-inference:2.1", **members},
+    )
+    assert (await cloud.store.get(Model, "m")).containers[0].unpacked is unpacked
+
+
+@pytest.mark.parametrize(
     ("members", "found"),
     [
         ({"ModelDataUrl": "s3://b/m.tar.gz"}, "s3://b/m.tar.gz"),

@@ -68,6 +68,7 @@ def _container(definition: ContainerDefinition) -> Container:
         image=definition.image,
         environment=tuple((definition.environment or {}).items()),
         model_data_url=definition.model_data_url or source.get("S3Uri") or None,
+        unpacked=bool(definition.model_data_url) or source.get("CompressionType") != "None",
         hostname=definition.container_hostname,
         document=json_of(definition),
     )
