@@ -78,8 +78,8 @@ async def test_an_archive_is_unpacked_unless_its_compression_type_is_none(cloud,
     await cloud.call(
         "create_model",
         ModelName="m",
-        ExecutionRoleArn=ROLE,
-        PrimaryContainer={"Image": "huggingface-pytorch-tgi-inference:2.1", **members},
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/r",
+        PrimaryContainer={"Image": TGI, **members},
     )
     assert (await cloud.store.get(Model, "m")).containers[0].unpacked is unpacked
 
