@@ -13,6 +13,7 @@ import structlog
 from nearstream.compose.model_server import traces
 from nearstream.compose.protection import protection
 from nearstream.config.container import ContainerSettings
+from nearstream.config.serving.sources import startup_name
 from nearstream.config.settings import Settings
 from nearstream.engines.table import engine_kind
 from nearstream.home.paths import Home
@@ -50,7 +51,7 @@ async def lmi_server(
     options: LmiOptions, container: ContainerSettings, site: Settings, *, environ: Mapping[str, str]
 ) -> None:
     """Serve until SIGTERM. Raises Unusable for a model, a setting or an address that cannot be used."""
-    release, metrics, source = lmi_release(options.version), DjlMetrics(), _at_startup(options)
+    release, metrics, source = lmi_release(options.version), DjlMetrics(), _at_startup(options, environ)
     loader = ModelLoader(
         release=release,
         environ=environ,
@@ -95,10 +96,11 @@ async def _fetched(deployment: str, site: Settings, url: str) -> Path:
     return await fetched(url, deployment, site)
 
 
-def _at_startup(options: LmiOptions) -> Source:
+def _at_startup(options: LmiOptions, environ: Mapping[str, str]) -> Source:
     """The model of the start. A replica's lies wherever it was unpacked, which is no name."""
+    named, version = startup_name(environ)
     if options.model_dir is None:
-        return Source(MODEL_NAME, at_startup=True)
+        return Source(named or MODEL_NAME, version=version, at_startup=True)
     place = str(options.model_dir.absolute())
     name = inferred_name(place) if options.place.socket is None else MODEL_NAME
-    return Source(name, place, at_startup=True)
+    return Source(named or name, place, version=version, at_startup=True)

@@ -226,3 +226,13 @@ async def test_a_handler_is_told_of_adapters_in_its_folder_and_of_those_that_cal
             assert [(one["name"], one["src"]) for one in (await response.json())["adapters"]] == [
                 ("second", "/t")
             ]
+
+
+async def test_the_variable_for_models_to_load_names_the_model(tmp_path: Path):
+    folder = write(tmp_path / "own", model__py=HANDLER)
+    variables = {"SERVING_LOAD_MODELS": "chat::Python=/opt/ml/model"}
+    async with serving(folder, "0.25.0", tmp_path / "log", **variables) as session:
+        async with session.get("/ping") as response:
+            assert await response.json() == {"chat": {"status": "Healthy"}}
+        async with session.post("/predictions/chat", json={"do": "more"}) as response:
+            assert (response.status, await response.json()) == (200, {"did": "more"})

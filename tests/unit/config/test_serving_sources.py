@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nearstream.config.serving.sources import SIZE_LIMIT_BYTES, read_properties
+from nearstream.config.serving.sources import SIZE_LIMIT_BYTES, read_properties, startup_name
 from nearstream.core.errors import Unusable
 
 
@@ -27,3 +27,25 @@ def test_a_malformed_file_is_refused_with_its_place(tmp_path: Path) -> None:
     malformed.write_bytes(b"a=b\nc=C:\\users\n")
     with pytest.raises(Unusable, match=r"serving\.properties, line 2: \\u was given"):
         read_properties(malformed)
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "version"),
+    [
+        ("test::MPI=/opt/ml/model", "test", None),
+        ("test::Python:*=/opt/ml/model", "test", None),
+        ("[test:1.0:Python]=s3://b/m", "test", "1.0"),
+        ("test=/opt/ml/model", "test", None),
+        ("[test]=/opt/ml/model", "test", None),
+        ('"test::=file:///m"', "test", None),
+        ("test::=/m,other=/n", "test", None),
+        ("/opt/ml/model", None, None),
+        ("ALL", None, None),
+        ("", None, None),
+        ("file:///opt/m?a=b", None, None),
+    ],
+)
+def test_the_variable_for_models_to_load_names_the_model_of_the_start(
+    value: str, name: str | None, version: str | None
+):
+    assert startup_name({"SERVING_LOAD_MODELS": value}) == (name, version)

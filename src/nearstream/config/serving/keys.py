@@ -156,7 +156,7 @@ _EFFECTIVE = (
     Key("option.load_in_8bit", SWITCH, implies=("quantize", "bitsandbytes8")),
     Key("option.load_in_4bit", SWITCH, implies=("quantize", "bitsandbytes4")),
     Key("option.mpi_mode", SWITCH, implies=("engine", "MPI"), shared=True),
-    Key("option.async_mode", SWITCH, "async_mode", implies=("rolling_batch", "auto")),
+    Key("option.async_mode", SWITCH, implies=("rolling_batch", "auto")),
     Key("option.enable_lora", SWITCH, "enable_lora", since=(0, 27)),
     Key("option.max_loras", whole(1, 1024), "max_loras", since=(0, 27)),
     Key("option.chat_template", TEXT, "chat_template"),

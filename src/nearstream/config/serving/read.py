@@ -93,10 +93,9 @@ def _value(key: Key | None, one: Given, *, own_handler: bool) -> dict[str, Value
         if key.own_option and own_handler:
             return {}
         raise Unusable(f"{one.source}: {one.name} is {shown(one)!r}; {key.kind.wanted} is wanted.") from error
-    implied: dict[str, Value] = {}
     if key.implies[0] and value:
-        implied[IMPLIED + key.implies[0]] = key.implies[1]
-    return {key.fills: value, **implied} if key.fills else implied
+        return {IMPLIED + key.implies[0]: key.implies[1]}
+    return {key.fills: value} if key.fills else {}
 
 
 def _filled_in(key: Key, one: Given) -> None:

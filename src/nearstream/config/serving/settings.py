@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from nearstream.config.serving.values import SWITCH
 from nearstream.core.rates import Rate
 
 DjlEngine = Literal["Python", "MPI"]
@@ -48,8 +49,6 @@ class ServingSettings:
     max_idle_time_s: float = 60.0
     retry_threshold: int = 10
     """Deaths of its workers after which a model counts as failed."""
-    async_mode: bool | None = None
-    """Whether vLLM's own asynchronous service answers; None: as the release has it."""
     rolling_batch: str = "auto"
     """The batching that is requested; NO_ROLLING_BATCH for none."""
     max_rolling_batch_size: int = 32
@@ -91,6 +90,12 @@ class ServingSettings:
             "wlm": self.error_rate_wlm,
         }
         return {name: rate for name, rate in rates.items() if rate is not None}
+
+    @property
+    def async_mode(self) -> bool | None:
+        """Whether vLLM's own asynchronous service answers; None: as the release has it."""
+        given = self.options.get("async_mode")
+        return bool(SWITCH.parse(given)) if given else None
 
     @property
     def own_handler(self) -> str | None:

@@ -17,7 +17,9 @@ SIZE_LIMIT_BYTES = 1 << 20
 _OF_MODEL, _VARIABLES_OF_MODELS, _VARIABLES_OF_SERVERS, _SHORT_VARIABLES, _OF_SERVER = range(5)
 _OPTION, _SERVER, _ARGUMENT = "OPTION_", "SERVING_", "ARGS_"
 _MODEL_FILES = (SERVING_PROPERTIES, "model.py", "config.json")
+LOAD_MODELS = "SERVING_LOAD_MODELS"
 # SERVING_LOAD_MODELS=name:version:engine=url, with brackets or without
+_NAME_TO_LOAD = re.compile(r"\[?([^:=,/\[\]]+)(?::([^:=,/\]]*))?[^=,/]*=")
 _ENGINE_TO_LOAD = re.compile(r"\[?[^:=,]*:[^:=,]*:(\w+)[:=\]]")
 
 
@@ -56,6 +58,12 @@ def model_directory(directory: Path) -> Path:
         return configured[0]
     bare = len(folders) == 1 and any((folders[0] / name).is_file() for name in _MODEL_FILES)
     return folders[0] if bare else directory
+
+
+def startup_name(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The name and the version under which the model of the start is to be known; None where none is said."""
+    found = _NAME_TO_LOAD.match(_unquoted(environ.get(LOAD_MODELS, "")))
+    return (found[1].strip() or None, found[2] or None) if found else (None, None)
 
 
 def given(directory: Path | None, environ: Mapping[str, str]) -> list[Given]:
