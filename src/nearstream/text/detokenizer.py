@@ -64,8 +64,10 @@ class WindowDetokenizer:
         return self._give()
 
     def flush(self) -> str:
+        """One U+FFFD, as for a byte-level vocabulary, however many bytes of the character were there."""
         self._run.reset()
-        return self._give() if self._pending else ""
+        incomplete, self._pending = bool(self._pending), []
+        return "\ufffd" if incomplete else ""
 
     def _give(self) -> str:
         window = self._text_of(self._given + self._pending)

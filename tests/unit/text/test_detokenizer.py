@@ -70,3 +70,15 @@ def test_an_unfinished_character_is_flushed_as_one_replacement():
     tokenizer = TOKENIZERS["byte level"]
     ids = tokenizer.encode("a🦀", add_special_tokens=False)[:-1]
     assert "".join(push_all(tokenizer, ids)) == "a\ufffd"
+
+
+@families
+@pytest.mark.parametrize("text", ["a😀", "日本", "hello 😀é"])
+def test_a_text_cut_anywhere_has_one_replacement_for_the_character_that_is_cut(
+    tokenizer: Tokenizer, text: str
+):
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    for count in range(1, len(ids) + 1):
+        *pushed, flushed = push_all(tokenizer, ids[:count])
+        assert "\ufffd" not in "".join(pushed) and flushed in {"", "\ufffd"}
+    assert flushed == ""
