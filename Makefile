@@ -34,7 +34,7 @@ docs: .venv-docs/.built  ## build the documentation into .docs-site; a broken li
 	@echo "Open .docs-site/index.html, or: python3 -m http.server -d .docs-site"
 
 BENCH ?= token_path
-bench: .venv/.dev  ## measure: BENCH=token_path, http_server (beside transformers) or crowd; prints and records
+bench: .venv/.dev  ## measure: BENCH=token_path, http_server (beside transformers), crowd or steering; prints and records
 	@$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
 MINUTES ?= 62
