@@ -143,8 +143,8 @@ def main() -> None:
     for name, figure in found.items():
         print(f"{name:52} {figure}")
     if model == builtin_path():
-        told = {"machine": machine.describe(), "figures": found}
-        RESULTS.write_text(json.dumps(told, indent=2) + "\n")
+        results = {"machine": machine.describe(), "figures": found}
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

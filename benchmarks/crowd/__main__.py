@@ -123,11 +123,11 @@ def run_rounds(count: int, seconds: float) -> tuple[list[dict[str, Part]], float
 
 def summary(rounds: list[dict[str, Part]]) -> dict[str, dict[str, float]]:
     """Medians over the rounds; errors are summed up, memory is the most."""
-    told = {}
+    results = {}
     for name in PARTS:
         parts = [found[name] for found in rounds]
         named = ("ttft_p50", "ttft_p99", "itl_p50", "itl_p99", "tokens_per_s")
-        told[name] = {
+        results[name] = {
             **{key: round(median(getattr(part.figures, key) for part in parts), 2) for key in named},
             "calls": sum(part.calls for part in parts),
             "errors": sum(part.errors for part in parts),
@@ -137,7 +137,7 @@ def summary(rounds: list[dict[str, Part]]) -> dict[str, dict[str, float]]:
             "engine_most_mib": round(max(one.engine for part in parts for one in part.memory), 1),
             "tcp_buffers_most_mib": round(max(one.tcp_buffers for part in parts for one in part.memory), 1),
         }
-    return told
+    return results
 
 
 def ratios(rounds: list[dict[str, Part]]) -> dict[str, float]:
@@ -150,10 +150,10 @@ def ratios(rounds: list[dict[str, Part]]) -> dict[str, float]:
     }
 
 
-def show(told: dict[str, dict[str, float]], compared: dict[str, float]) -> None:
+def show(results: dict[str, dict[str, float]], compared: dict[str, float]) -> None:
     """Print the table."""
     print("\nfast clients   calls errors  TTFT p50   p99 ms   ITL p50   p99 ms   server grew  engine at most")
-    for name, one in told.items():
+    for name, one in results.items():
         print(
             f"{name:12} {one['calls']:7} {one['errors']:6}  {one['ttft_p50']:8.1f} {one['ttft_p99']:8.1f}  "
             f"{one['itl_p50']:8.2f} {one['itl_p99']:8.2f}   {one['server_grown_mib']:7.1f} MiB   "
@@ -171,8 +171,8 @@ def main() -> None:
     options.add_argument("--no-record", action="store_true")
     chosen = options.parse_args()
     rounds, others = run_rounds(chosen.rounds, chosen.seconds)
-    told, compared = summary(rounds), ratios(rounds)
-    show(told, compared)
+    results, compared = summary(rounds), ratios(rounds)
+    show(results, compared)
     print(f"other work had at most {others:.0f} % of the cores")
     if not chosen.no_record:
         samples = rounds[-1]["slow"].memory[::4]
@@ -182,7 +182,7 @@ def main() -> None:
             "machine": machine.describe(),
             "other_work_percent": round(others),
             "clients": {"fast": FAST, "slow": SLOW, "fast_tokens": SHORT, "slow_tokens": LONG},
-            "fast_clients": told,
+            "fast_clients": results,
             "ratios": compared,
             "memory_mib_with_slow": [
                 {key: round(value, 1) for key, value in asdict(sample).items()} for sample in samples

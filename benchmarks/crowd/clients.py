@@ -16,7 +16,7 @@ SIP_BYTES, SIP_S = 10, 1.0
 Address = str | tuple[str, int]
 
 
-# A taste for what was said before, so strong that no answer ends before it has the tokens asked for.
+# A penalty that favours repetition, so strong that no answer ends before it has the requested tokens.
 ENDLESS = {"frequency_penalty": -2.0}
 
 

@@ -39,5 +39,5 @@ def versions() -> dict[str, str]:
 def _run(*words: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise SystemExit(f"the peer cannot be installed: `{' '.join(words)}` failed: {said[-1]}")
+        output = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        raise SystemExit(f"the peer cannot be installed: `{' '.join(words)}` failed: {output[-1]}")

@@ -1,6 +1,6 @@
 """CPU that one chunk costs on its way through: the front door's relay beside a bare asyncio byte pump.
 
-A stand-in replica sends chunks as a model sends tokens, each a wake-up of its own; relay and pump (each a
+A scripted replica sends chunks as a model sends tokens, each a wake-up of its own; relay and pump (each a
 process of its own, on the same event loop) read them over a Unix socket and send them on over TCP to a client
 that only counts. What is compared is the CPU time of the two processes, kernel time included. The pump
 forwards bytes; the relay parses HTTP chunks, frames each as an event stream part, and writes HTTP chunks.

@@ -21,8 +21,8 @@ from nearstream.deploy.objectstore.store import ObjectStore
 from nearstream.frontdoor.listener import listening
 from nearstream.frontdoor.objects.dispatch import Elsewhere, Objects
 from nearstream.home.keys import Credentials
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
+from nearstream.wire.aws.signed_request import RawRequest
 
 KEYS = Credentials("123456789012", "us-east-1", "AKIATESTTESTTEST2345", "a-secret_that/is+long")
 

@@ -15,10 +15,10 @@ from tests.support.waiting import eventually
 
 
 @contextmanager
-def served(folder: Path, *options: str, model: str = "builtin") -> Iterator[str]:
-    """Its URL, once it is ready. `folder` takes its home and its log."""
+def served(folder: Path, *options: str, model: str = "builtin", **variables: str) -> Iterator[str]:
+    """Its URL, once it is ready. `folder` takes its home and its log, `variables` go to its environment."""
     port, log = free_port(), folder / "serve.log"
-    environ = os.environ | {"HOME": str(folder), "NEARSTREAM_HOME": str(folder / "home")}
+    environ = os.environ | {"HOME": str(folder), "NEARSTREAM_HOME": str(folder / "home")} | variables
     command = [sys.executable, "-m", "nearstream", "serve", model, "--port", str(port), *options]
     with log.open("w") as output:
         process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)

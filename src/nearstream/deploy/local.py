@@ -141,7 +141,7 @@ class LocalDeployer:
         self._forget(replica_id)
 
     async def observe(self) -> Sequence[Replica]:
-        """See Deployer. Quick: replicas are followed in the background; only unknown ones are asked first."""
+        """See Deployer. Quick: replicas are followed in the background; unknown ones are pinged."""
         ids = self._runs.ids()
         for gone in self._watched.keys() - ids:
             self._forget(gone)

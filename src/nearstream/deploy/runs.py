@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One started replica. `birth` tells its process from a later one with the same pid."""
+    """One started replica. `birth` distinguishes its process from a later one with the same pid."""
 
     id: str
     spec: ReplicaSpec

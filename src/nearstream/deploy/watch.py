@@ -143,7 +143,7 @@ class Watch:
         return STARTING_PING_S if young else SLOW_STARTING_PING_S
 
     def _listen(self) -> int | None:
-        """Has the kernel tell of the end at once, where it can; elsewhere `follow` sees it soon enough."""
+        """Let the kernel report the process's end, where it can; elsewhere `follow` sees it soon enough."""
         if not hasattr(os, "pidfd_open"):
             return None
         try:

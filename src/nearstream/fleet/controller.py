@@ -28,9 +28,9 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a controller works with. `desire` says what an endpoint wants; see `specs.desired`.
+    """What a controller works with. `desire`: what an endpoint needs; see `specs.desired`.
 
-    `clock` is the deployer's and the pool's, which never goes back; `dates` tells the date, in seconds since
+    `clock` is the deployer's and the pool's, which never goes back; `dates` gives the date, in seconds since
     the epoch, for the records (None: `clock` does that too).
     """
 
@@ -46,7 +46,7 @@ class Controller:
     """Runs the fleet until `run` is cancelled; whatever is running then goes on running."""
 
     def __init__(self, parts: Parts, *, wake: asyncio.Event, tick_s: float = TICK_S) -> None:
-        """`wake` is set by whoever knows that a replica changed, so that nothing waits for the next tick."""
+        """`wake` is set when a replica changed, so that nothing waits for the next tick."""
         self._parts = parts
         self._wake = wake
         self._tick_s = tick_s

@@ -26,7 +26,7 @@ _SQLITE_SETTINGS = (
     f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
 )
 
-# What drivers say, in lower case, and what that means to the person who runs this.
+# Texts of drivers' errors, in lower case, and what they mean to the operator.
 _MEANINGS = (
     ("disk is full", "no space left on the disk that holds it; free some and try again"),
     ("no space left", "no space left on the disk that holds it; free some and try again"),
@@ -56,12 +56,12 @@ async def open_database(url: str) -> AsyncIterator[AsyncEngine]:
 
 @contextmanager
 def explained(url: URL) -> Iterator[None]:
-    """Turns a driver's error into Unusable with a sentence that says what to do."""
+    """Turns a driver's error into Unusable with a sentence on what to do."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        said = str(getattr(error, "orig", None) or error)
-        meaning = next((text for sign, text in _MEANINGS if sign in said.lower()), said)
+        message = str(getattr(error, "orig", None) or error)
+        meaning = next((text for sign, text in _MEANINGS if sign in message.lower()), message)
         raise Unusable(f"The store {_shown(url)} cannot be used: {meaning}.") from error
 
 

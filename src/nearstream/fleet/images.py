@@ -17,7 +17,7 @@ _LMI_TAG: Final = re.compile(r"^(\d+\.\d+\.\d+)(-(deepspeed|lmi|fastertransforme
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image URI names. `version` is the server's, "" where the tag does not say it."""
+    """What an image URI names. `version` is the server's, "" where the tag does not name it."""
 
     persona: Persona
     version: str = ""

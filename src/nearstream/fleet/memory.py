@@ -70,4 +70,4 @@ class MemoryRecords:
 
     def _tell(self) -> None:
         for listener in self._listeners:
-            listener.tell()
+            listener.notify()

@@ -15,7 +15,7 @@ from nearstream.core.replicas import Replica
 from nearstream.fleet.policies import Candidate, RoutingPolicy, by_weight, least_busy
 from nearstream.fleet.snapshot import Fleet, Serving
 
-# A replica that broke is left alone at least so long; what observed it may have asked a moment before.
+# A replica that broke gets no call for at least so long; it may have been observed just before it broke.
 BROKEN_S = 2.0
 SESSIONS_KEPT = 10_000
 WAITING_AT_MOST = 256

@@ -13,7 +13,7 @@ from nearstream.fleet.specs import Desired, Wanted
 FAILURES_ALLOWED = 3
 BACKOFF_S = 1.0
 BACKOFF_LONGEST_S = 60.0
-# A replica that lived so long did not crash at its start; its death says nothing about the next one's.
+# A replica that lived so long did not crash at its start; its death does not predict the next one's.
 STABLE_S = 60.0
 # Dead replicas are the memory of a crash loop: so many are kept, and those beyond the allowed for so long.
 DEAD_KEPT = 8
@@ -208,7 +208,7 @@ def _unfit(wanted: Wanted, own: Sequence[Replica]) -> str | None:
 
 
 def _fitted(reason: str) -> str:
-    """Cuts the middle: the start says what failed, the end of the log says why."""
+    """Cuts the middle: the start names what failed, the end of the log explains it."""
     if len(reason) <= REASON_CHARACTERS:
         return reason
     half = REASON_CHARACTERS // 3

@@ -20,12 +20,12 @@ KINDS: Final[dict[type[object], str]] = {
 
 
 class Changes:
-    """Tells one listener that the records changed since it last looked; many changes are told as one."""
+    """Notifies one listener that the records changed since it last looked, once for many changes."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         self._event.set()
 
     async def wait(self) -> None:
@@ -66,7 +66,7 @@ class Records(Protocol):
         ...
 
     def changes(self) -> Changes:
-        """A new listener; it is told of every write until it is dropped."""
+        """A new listener; it is notified of every write until it is dropped."""
         ...
 
 

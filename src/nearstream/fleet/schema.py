@@ -1,4 +1,4 @@
-"""The tables of the store: one for records, one for tags, one row that says which schema this is."""
+"""The tables of the store: one for records, one for tags, one row with the version of this schema."""
 
 from __future__ import annotations
 

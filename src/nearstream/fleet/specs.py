@@ -35,7 +35,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """An endpoint and what it wants; `problem`, a sentence, when that can never run."""
+    """An endpoint and the replicas that it needs; `problem`, a sentence, when that can never run."""
 
     endpoint: Endpoint
     wanted: tuple[Wanted, ...] = ()
@@ -43,7 +43,7 @@ class Desired:
 
 
 def desired(endpoint: Endpoint, *, read_image: ReadImage, aliases: Aliases) -> Desired:
-    """What `endpoint` wants; never raises for what its models say."""
+    """The replicas that `endpoint` needs; never raises for what is in its models."""
     models = {model.name: model for model in endpoint.models}
     try:
         wanted = tuple(
@@ -70,7 +70,7 @@ def spec_for(
 ) -> ReplicaSpec:
     """The spec of the variant's replicas: those of its model's first container. Raises Unusable.
 
-    `aliases` say which model runs for the id that a container asks for.
+    `aliases` name the model that runs for the id that a container requests.
     """
     if model is None or not model.containers:
         raise Unusable(f"The production variant {variant.name} has no model: give it a ModelName.")
@@ -118,7 +118,7 @@ def _data_with_the_model(container: Container, persona: Persona, requested: str)
 
 
 def _deployment(endpoint: Endpoint, model: Model) -> str:
-    """A name for this endpoint's use of this model under this configuration: made anew, it is another one."""
+    """Names this endpoint's use of this model under this configuration; another name once created again."""
     parts = (endpoint.name, endpoint.created_at, endpoint.config, model.name, model.created_at)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:_DEPLOYMENT_DIGITS]
 

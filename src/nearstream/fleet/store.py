@@ -99,7 +99,7 @@ class Store:
                 await connection.execute(insert(TAGS), rows)
 
     def changes(self) -> Changes:
-        """A new listener; it is told of every write until it is dropped."""
+        """A new listener; it is notified of every write until it is dropped."""
         listener = Changes()
         self._listeners.add(listener)
         return listener
@@ -116,7 +116,7 @@ class Store:
             async with self._engine.begin() as connection:
                 yield connection
         for listener in self._listeners:
-            listener.tell()
+            listener.notify()
 
 
 async def _document(connection: AsyncConnection, kind: type[object], name: str) -> str:

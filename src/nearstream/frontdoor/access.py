@@ -11,8 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from nearstream.core.ports import Clock
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest
 from nearstream.wire.aws.sigv4 import Verifier
 
 MAX_BODY_BYTES: Final = 25 * 1024 * 1024

@@ -12,12 +12,12 @@ from aiohttp import web
 from nearstream.core.errors import NearstreamError
 from nearstream.frontdoor.access import Access
 from nearstream.services.service import Service
-from nearstream.wire.aws import catalogue, claim, protocols, service
-from nearstream.wire.aws.answer import Answer
+from nearstream.wire.aws import catalogue, protocols, service, signed_request
 from nearstream.wire.aws.catalogue import Catalogue
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext, translate
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import ServiceDescription, UnknownOperation
+from nearstream.wire.aws.signed_request import RawRequest
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class Api:
 
     def _find(self, call: RawRequest) -> ServedService | None:
         """The served service that the call is for."""
-        rows = self._by_signing_name.get(claim.signing_name(call), [])
+        rows = self._by_signing_name.get(signed_request.signing_name(call), [])
         return next((each for each in rows if each.description.takes(call)), None)
 
     async def _operate(
@@ -97,7 +97,7 @@ class Api:
         """Answer, in its own protocol, a call that no service here takes; its signature is not checked."""
         if self._catalogue is None:
             self._catalogue = await asyncio.to_thread(catalogue.load)
-        signing_name = claim.signing_name(call)
+        signing_name = signed_request.signing_name(call)
         known = await asyncio.to_thread(self._catalogue.find, signing_name, call)
         if known is None:
             return failure(call, self._unknown(signing_name, call), request_id)
@@ -128,5 +128,5 @@ def failure(call: RawRequest, error: AwsError, request_id: str) -> web.Response:
     return response(protocols.failure(protocols.spoken(call), error, ErrorContext(request_id)))
 
 
-def response(answer: Answer) -> web.Response:
+def response(answer: AwsResponse) -> web.Response:
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)

@@ -19,9 +19,9 @@ from nearstream.frontdoor.management import HEALTH_PATH, METRICS_PATH, metrics_p
 from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.frontdoor.objects.dispatch import Objects
 from nearstream.frontdoor.view import SiteView
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, translate
 from nearstream.wire.aws.s3 import request as s3
+from nearstream.wire.aws.signed_request import RawRequest
 from nearstream.wire.browsers import PageRules
 
 OWN_PATHS: Final = ("/endpoints/", HEALTH_PATH, METRICS_PATH, "/nearstream/")

@@ -9,7 +9,7 @@ from nearstream.frontdoor.relay import Relay
 from nearstream.frontdoor.view import SiteView
 from nearstream.services.runtime.invocations import Runtime
 from nearstream.wire.aws import invocation
-from nearstream.wire.aws.claim import RawRequest
+from nearstream.wire.aws.signed_request import RawRequest
 
 
 class Invocations:
@@ -28,7 +28,7 @@ class Invocations:
         async with self._access.proven_body(request, call) as body:
             invoked = invocation.parse(request.method, call.path, request.headers)
             endpoint = self._view.endpoint(invoked.endpoint)
-            # Only names that are there: whoever calls must not make up series.
+            # Only names of endpoints that exist: a client must not create metric series.
             with metrics.call(endpoint.name if endpoint else "", arrived_at=arrived_at) as timer:
                 self._runtime.check(invoked, endpoint)
                 headers = {"x-amzn-RequestId": request_id}

@@ -1,4 +1,4 @@
-"""What the site tells of itself: its health to a load balancer, its replicas to an operator."""
+"""The site's state: its health for a load balancer, its replicas for an operator."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from nearstream.frontdoor import api
 from nearstream.frontdoor.listener import Handler
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest
 
 _INVOCATIONS: Final = "/endpoints/"
 

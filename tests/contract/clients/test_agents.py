@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,7 @@ from tests.contract.clients.scripted_openai import (
     serving_script,
 )
 from tests.contract.clients.scripts.weather import DEGREES, KEY, PARALLEL, weather
-from tests.support.ports import free_port
-from tests.support.site import START_TIMEOUT_S
-from tests.support.waiting import eventually
+from tests.support.server import served
 
 Client = tuple[str, str]
 Talk = Callable[[Client, str, str], Awaitable[dict[str, Any]]]
@@ -89,23 +84,8 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
 @pytest.fixture(scope="module")
 def builtin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`nearstream serve --as openai` with the built-in model, as a user starts it."""
-    home, port = tmp_path_factory.mktemp("home"), free_port()
-    command = (sys.executable, "-m", "nearstream", "serve", "builtin", "--as", "openai", "--port", str(port))
-    environ = os.environ | {"NEARSTREAM_HOME": str(home), "API_KEY": KEY}
-    log = home / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
-    try:
-        eventually(
-            lambda: process.poll() is not None or "event=ready" in log.read_text(),
-            "the model server is ready",
-            within_s=START_TIMEOUT_S,
-        )
-        assert process.poll() is None, log.read_text()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+    with served(tmp_path_factory.mktemp("home"), "--as", "openai", API_KEY=KEY) as url:
+        yield url
 
 
 @pytest.mark.parametrize("client", LOOPING, ids=" ".join)

@@ -18,8 +18,8 @@ from nearstream.services.runtime import service as runtime
 from nearstream.services.runtime.invocations import Runtime, stream_broken
 from nearstream.services.sagemaker import service as sagemaker
 from nearstream.wire.aws import invocation
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
+from nearstream.wire.aws.signed_request import RawRequest
 from nearstream.wire.aws.sigv4 import Verifier
 from nearstream.wire.framing import eventstream
 

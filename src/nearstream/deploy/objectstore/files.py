@@ -1,7 +1,7 @@
 """The files of an object store: where a key's bytes lie, and how they come there whole or not at all.
 
 A key that is a path of plain names lies under that path, where a person finds it. Any other key, and one
-whose path is taken (`m` beside `m/n`; names that this disk does not tell apart), lies under a random name.
+whose path is taken (`m` beside `m/n`; names that this disk takes for the same), lies under a random name.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NO_PLACE: Final = frozenset(
         errno.EILSEQ,
     }
 )
-"""What a file system says of a path that it cannot have, or has as something else."""
+"""The errors of a path that a file system cannot have, or has as something else."""
 
 _NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
-"""What a file system says of a path at which nothing lies."""
+"""The errors of a path at which nothing is."""
 
 
 class Draft:
@@ -228,7 +228,7 @@ class Files:
 def file_status(path: Path) -> os.stat_result | None:
     """The status of a file that is no link and no folder; None: there is none.
 
-    Raises OSError where the disk does not tell, which is not to be taken for an object that is gone.
+    Raises OSError where the disk fails, which does not mean that the object is gone.
     """
     try:
         status = path.lstat()

@@ -17,7 +17,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a caller said of an object: headers to give back with it, and the checksums that were proven."""
+    """What a caller sent with an object: headers to return with it, and the checksums that were verified."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)

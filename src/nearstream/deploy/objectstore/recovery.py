@@ -38,7 +38,7 @@ def remove_left(files: Files, index: Index, *, now_s: float) -> None:
 
 
 def adopt(files: Files, index: Index) -> None:
-    """Enter buckets and files that the index does not know; ETags are read when they are asked for."""
+    """Enter buckets and files that the index does not know; ETags are read when a call needs them."""
     with index.transaction():
         for folder in files.data.iterdir():
             if folder.name == OWN or folder.is_symlink() or not folder.is_dir():

@@ -277,7 +277,7 @@ class ObjectStore:
                     if self._closing.is_set():
                         return
         except FileNotFoundError:
-            pass  # whoever waits finds that the object is gone
+            pass  # the caller that waits finds that the object is gone
         finally:
             with self.lock:
                 del self._reading[row.bucket, row.key]

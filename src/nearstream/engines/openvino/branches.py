@@ -36,8 +36,8 @@ class Branches:
     def claim(self, request_id: int, tokens: npt.NDArray[int64], *, prompt_tokens: int | None = None) -> bool:
         """Whether a request that begins with `tokens` may join now; others then wait until its `release`.
 
-        Those that go on in runs are told apart by their prompts alone, so many tokens: with the same one they
-        take turns.
+        Those that go on in runs are distinguished by their prompts alone, so many tokens: with the same one
+        they take turns.
         """
         # A request that goes on from a run of its own has a block that is past what it once shared.
         own, _ = self._pauses.get(request_id, (0, 0))

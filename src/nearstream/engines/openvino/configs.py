@@ -12,7 +12,7 @@ from nearstream.engines.openvino.typical import SEARCH_TEMPERATURE, draws
 
 
 def search_config(options: Options, draw: Draw, *, width: int, seed: int) -> genai.GenerationConfig:
-    """One token, drawn so often that the `width` likeliest are all told; see `typical`."""
+    """One token, drawn so often that the `width` likeliest all come; see `typical`."""
     config = genai.GenerationConfig()
     config.max_new_tokens = 1
     config.logprobs = int(draw.logprobs)

@@ -1,6 +1,6 @@
 """The messages between the engine and its worker process: msgpack in the frames of `workers.frames`.
 
-A message is an array whose first item tells its type. The engine sends one `Load`, then `Submit`, `Cancel`,
+A message is an array whose first item is its type. The engine sends one `Load`, then `Submit`, `Cancel`,
 `LoadAdapter` and `DropAdapter`; the worker answers `Loaded` or `Unloadable`, then at most one `Stepped` for
 each step of its batches, and one `AdapterTried` for each adapter. Closing the socket ends the worker.
 """

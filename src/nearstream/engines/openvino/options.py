@@ -1,4 +1,4 @@
-"""What of `Sampling` OpenVINO can do, and how it is told."""
+"""What of `Sampling` OpenVINO can do, as its options."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
 
 
 def refuse_unsupported(sampling: Sampling, *, grammar: bool) -> None:
-    """Raise Unsupported for the first option asked for that OpenVINO lacks.
+    """Raise Unsupported for the first requested option that OpenVINO lacks.
 
-    `grammar` tells whether the loaded model has what constrained output needs.
+    `grammar`: whether the loaded model has what constrained output needs.
     """
-    for option, asked, hint in _REFUSED:
-        if asked(sampling):
+    for option, requested, hint in _REFUSED:
+        if requested(sampling):
             raise Unsupported(option, ENGINE, hint)
     if sampling.grammar is not None and not grammar:
         raise Unsupported("grammar", ENGINE, "the model folder has no openvino_tokenizer.xml")

@@ -167,15 +167,15 @@ class Batch:
 
     @property
     def busy(self) -> bool:
-        """Whether a step has something to do or to tell."""
-        told = self._advances or self._failures
+        """Whether a step has something to do or to report."""
+        unreported = self._advances or self._failures
         waiting = self._suspects or self._held or self._compiling.busy
-        return bool(self._runs or waiting or told or self._pipeline.has_non_finished_requests())
+        return bool(self._runs or waiting or unreported or self._pipeline.has_non_finished_requests())
 
     def activate(self, adapter: genai.Adapter) -> None:
         """Answer with `adapter` from now on, and generate a token with it. Only while no request is held.
 
-        OpenVINO sets adapters in `generate` alone; those that added requests bring it passes over in silence.
+        OpenVINO sets adapters in `generate` alone; it ignores those of added requests.
         Raises RuntimeError.
         """
         config = generation_config(Options(max_new_tokens=1))
@@ -186,7 +186,7 @@ class Batch:
             raise RuntimeError(reason_of(error)) from error
 
     def submit(self, frame: Submit) -> None:
-        """Take a request on; one that cannot be is told of by the next step."""
+        """Take a request on; one that cannot be is reported by the next step."""
         prompt = np.frombuffer(frame.prompt, dtype="<i8")
         try:
             self._refuse_foreign(prompt)
@@ -256,14 +256,14 @@ class Batch:
                 ids, logprobs = output.generated_ids, output.generated_log_probs
                 ending = _ENDINGS.get(output.finish_reason.value)
                 try:
-                    told = request.take(ids)
+                    known = request.take(ids)
                 except ValueError as error:
                     self._fail(request, "failed", str(error))
                     return
                 self._branches.release(request.id)
-                if told < len(ids):
+                if known < len(ids):
                     self._advances.append(
-                        Advance(request.id, tuple(ids[told:]), tuple(logprobs[told:]), ending)
+                        Advance(request.id, tuple(ids[known:]), tuple(logprobs[known:]), ending)
                     )
         if ending is not None:
             self._forget(request.id)
@@ -274,8 +274,8 @@ class Batch:
         """Choose the next token of a request that goes one at a time, and send it on its way again."""
         self._branches.release(request.id)
         self._branches.paused(request.id, request.tokens)
-        told = [(run.draw, _drawn(run.handle)) for run in runs if run.draw is not None]
-        if search.read(told) and search.unfinished(self._vocabulary):
+        drawn = [(run.draw, _drawn(run.handle)) for run in runs if run.draw is not None]
+        if search.read(drawn) and search.unfinished(self._vocabulary):
             self._again(request)
             return
         options, width = request.options, search.width or 0

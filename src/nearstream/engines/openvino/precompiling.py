@@ -103,7 +103,7 @@ def precompiler_of(
 
 
 def vocabulary_of(wanted: Load) -> int | None:
-    """How many tokens the model tells apart. Its own file knows it best: it says how many its logits are."""
+    """The size of the model's vocabulary: the number of logits in its own file, or what the settings name."""
     path = Path(wanted.model, MODEL_FILE)
     if not path.is_file():
         return wanted.vocab_size

@@ -1,4 +1,4 @@
-"""The engine's end of its worker process: sends it requests, waits until it has loaded, says why it ended."""
+"""The engine's end of its worker process: sends it requests, waits until it has loaded, explains its end."""
 
 from __future__ import annotations
 

@@ -37,18 +37,18 @@ class Request:
         """For its next token; None where OpenVINO chooses itself."""
 
     def take(self, token_ids: Sequence[int]) -> int:
-        """Count tokens that OpenVINO made; how many of the first were told before.
+        """Count tokens that OpenVINO made; how many of the first were sent before.
 
-        Raises ValueError where a second run says something else than the first.
+        Raises ValueError where a second run makes other tokens than the first.
         """
-        told = min(self._again, len(token_ids))
-        if told:
+        known = min(self._again, len(token_ids))
+        if known:
             start = len(self._made) - self._again
-            if self._made[start : start + told] != list(token_ids[:told]):
+            if self._made[start : start + known] != list(token_ids[:known]):
                 raise ValueError("it could not be continued after another request's grammar broke the step")
-            self._again -= told
-        self._made += token_ids[told:]
-        return told
+            self._again -= known
+        self._made += token_ids[known:]
+        return known
 
     @property
     def tokens(self) -> npt.NDArray[np.int64]:
@@ -152,10 +152,10 @@ def split_after_fault(requests: Iterable[Request], reason: str) -> Split:
 
 
 def reason_of(error: Exception) -> str:
-    """What an OpenVINO error says, without the source lines of its build."""
+    """The message of an OpenVINO error, without the source lines of its build."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(("Check ", "Exception from "))] or lines
-    text = said[-1] if said else type(error).__name__
+    messages = [line for line in lines if not line.startswith(("Check ", "Exception from "))] or lines
+    text = messages[-1] if messages else type(error).__name__
     if text.startswith("[") and "] /" in text:
         text = text.split(": ", 1)[-1]
     return text

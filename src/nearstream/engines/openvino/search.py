@@ -15,7 +15,7 @@ from nearstream.engines.openvino.typical import SEARCH_TEMPERATURE, penalised, w
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What runs of one kind have found: those asked for log-probabilities, or those that are not."""
+    """What runs of one kind have found: those with log-probabilities, or those without."""
 
     logprobs: bool
     found: dict[int, float] = field(default_factory=dict)

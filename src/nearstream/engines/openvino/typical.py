@@ -1,12 +1,12 @@
 """Typical decoding (`typical_p`) for a request that OpenVINO takes one token forward at a time.
 
-OpenVINO GenAI samples by top_k and top_p alone and lets nobody into its sampler. But it tells the model's
+OpenVINO GenAI samples by top_k and top_p alone and takes no other sampler. But it gives the model's
 own log-probability of each token it draws, and draws often for the price of once. So the likeliest tokens are
 found out: drawn from so many with a top_k, at a temperature that makes them about equally likely, until each
 has come up. They are enough once they surely hold all that top_k and top_p leave to choose from; until then
 more are found out. The order is TGI's: repetition_penalty, temperature, top_k, top_p, typical_p.
 
-What it tells is the model's own, whatever the penalty. Where no log-probabilities are asked for it tells
+What it gives is the model's own, whatever the penalty. Where no log-probabilities are requested it gives
 those of its own draw instead: of the penalised logits, divided by the temperature, among the top_k. So what
 a penalty leaves is known in proportion only, and all of the top_k have to be found out.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_TOP_K = 256
 """The largest top_k where nothing else bounds the choice: a search takes longer the wider it is."""
 SEARCH_TEMPERATURE = 50.0
-"""Evens out the likeliest tokens, and still tells apart what differs in 16 bits."""
+"""Evens out the likeliest tokens, and still separates what differs in 16 bits."""
 _WIDTHS = (32, 256, 2048)
 UNKNOWN_VOCABULARY = 1 << 20
 """More tokens than models have: to think it larger than it is only makes the search wider."""

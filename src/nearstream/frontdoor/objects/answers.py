@@ -13,8 +13,8 @@ from aiohttp import web
 from nearstream.core.errors import NearstreamError
 from nearstream.frontdoor.objects.bodies import Signed
 from nearstream.frontdoor.pages import readable
-from nearstream.wire.aws.answer import Answer
 from nearstream.wire.aws.errors import AwsError, Codes, translate
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.s3 import errors
 from nearstream.wire.aws.s3.xml import DECLARATION, Pairs, document
 
@@ -39,24 +39,24 @@ R = TypeVar("R", bound=web.StreamResponse)
 log = structlog.get_logger()
 
 
-def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, headers or {})
+def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> AwsResponse:
+    return AwsResponse(status, headers or {})
 
 
-def xml(name: str, content: str | Pairs) -> Answer:
-    return Answer(200, {"Content-Type": "application/xml"}, document(name, content))
+def xml(name: str, content: str | Pairs) -> AwsResponse:
+    return AwsResponse(200, {"Content-Type": "application/xml"}, document(name, content))
 
 
-def failed(error: Exception, resource: str, request_id: str) -> Answer:
-    """What a client is told of an error, in S3's words."""
+def failed(error: Exception, resource: str, request_id: str) -> AwsResponse:
+    """The answer to a call that failed, in S3's form."""
     return errors.failure(_translated(error, request_id), resource=resource, request_id=request_id)
 
 
-def sent(signed: Signed, answer: Answer) -> web.Response:
+def sent(signed: Signed, answer: AwsResponse) -> web.Response:
     return response(signed.web, answer, signed.id)
 
 
-def response(request: web.BaseRequest, answer: Answer, request_id: str) -> web.Response:
+def response(request: web.BaseRequest, answer: AwsResponse, request_id: str) -> web.Response:
     """An answer as aiohttp sends it; a HEAD has none of its body."""
     made = web.Response(
         status=answer.status,
@@ -67,7 +67,7 @@ def response(request: web.BaseRequest, answer: Answer, request_id: str) -> web.R
 
 
 def closing(request: web.BaseRequest, response: R) -> R:
-    """An answer before the body has come ends the connection: who was not invited never sends it."""
+    """An answer before the body ends the connection: a client that waits for 100 Continue never sends it."""
     if not request.content.is_eof():
         response.force_close()
     return readable(request, response)

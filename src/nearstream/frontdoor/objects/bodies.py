@@ -10,11 +10,11 @@ from typing import Final
 from aiohttp import web
 
 from nearstream.deploy.objectstore.store import ObjectStore
-from nearstream.wire.aws.claim import SignedRequest
 from nearstream.wire.aws.credentials import Principal
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.s3.payload import Payload, Received
 from nearstream.wire.aws.s3.request import S3Request
+from nearstream.wire.aws.signed_request import SignedRequest
 
 # How long a client may send nothing in the middle of a body.
 IDLE_S: Final = 60.0

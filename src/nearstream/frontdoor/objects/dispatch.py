@@ -15,11 +15,11 @@ from nearstream.deploy.objectstore.store import ObjectStore
 from nearstream.deploy.objectstore.uploads import Uploads
 from nearstream.frontdoor.objects import answers, buckets, listings, multipart, reading, writing
 from nearstream.frontdoor.objects.bodies import Signed
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Lookup
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.s3 import operations, request
 from nearstream.wire.aws.s3.payload import declared_hash
+from nearstream.wire.aws.signed_request import RawRequest
 from nearstream.wire.aws.sigv4 import Verifier
 
 Handler = Callable[[ObjectStore, Signed], Awaitable[web.StreamResponse]]

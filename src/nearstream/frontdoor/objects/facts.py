@@ -1,4 +1,4 @@
-"""What a call for S3 says of an object that it writes: headers to keep, what must hold before."""
+"""The headers of a call that writes an object: those to keep, and its conditions."""
 
 from __future__ import annotations
 

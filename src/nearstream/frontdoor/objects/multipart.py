@@ -42,8 +42,10 @@ async def create(store: ObjectStore, uploads: Uploads, signed: Signed) -> web.St
     upload = await store.run(uploads.begin, wanted.bucket, wanted.key, made, algorithm)
     pairs = [("Bucket", wanted.bucket), ("Key", wanted.key), ("UploadId", upload.id)]
     answer = xml("InitiateMultipartUploadResult", pairs)
-    told = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": kind} if algorithm else {}
-    return sent(signed, replace(answer, headers={**answer.headers, **told}))
+    described = (
+        {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": kind} if algorithm else {}
+    )
+    return sent(signed, replace(answer, headers={**answer.headers, **described}))
 
 
 async def put_part(store: ObjectStore, uploads: Uploads, signed: Signed) -> web.StreamResponse:

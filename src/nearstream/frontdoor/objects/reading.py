@@ -51,7 +51,7 @@ async def _send(store: ObjectStore, made: web.StreamResponse, descriptor: int, s
     while at < end:
         try:
             data = await store.run(_read, os.dup(descriptor), min(SLICE_BYTES, end - at), at)
-        except OSError as error:  # the answer has begun: a closed connection tells of it
+        except OSError as error:  # the answer has begun: closing the connection reports it
             raise ConnectionResetError(str(error)) from error
         if not data:
             raise ConnectionResetError("the object's file became shorter while it was read")

@@ -27,7 +27,7 @@ class Call:
 
     @property
     def chunked(self) -> bool:
-        """Whether the body's length is not told."""
+        """Whether the body's length is unknown."""
         return "chunked" in self._header("transfer-encoding")
 
     @property

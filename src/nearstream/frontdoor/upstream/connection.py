@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         while self._reader.head is None:
             await self._wait()
         if self.head.status == http1.SWITCHING_PROTOCOLS and not self._switches:
-            self._gone = "the server switched to another protocol, which was not asked for"
+            self._gone = "the server switched to another protocol, which was not requested"
             self.close()
             raise ReplicaGone(self._gone)
 
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         except BodyWithheld:
             self.close()
         except ReplicaGone:
-            pass  # the server wants no more of the body: its answer says why, or who reads it is told
+            pass  # the server wants no more of the body: its answer explains it, or the reader gets the error
 
     async def pump(self, sink: Sink, drained: Callable[[], Awaitable[None]] | None = None) -> None:
         """Hand each piece of the body to `sink` in the moment it comes, to the end. Raises ReplicaGone."""

@@ -12,8 +12,8 @@ import binascii
 from typing import Final
 from urllib.parse import parse_qs
 
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest
 
 PREFIX: Final = "sagemaker-api-key-"
 LONGEST_S: Final = 12 * 3600

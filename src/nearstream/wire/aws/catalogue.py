@@ -17,8 +17,8 @@ from typing import Any, Final
 from botocore.loaders import Loader
 
 from nearstream.wire.aws import service as service_model
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.service import ServiceDescription
+from nearstream.wire.aws.signed_request import RawRequest
 
 _HEAD_CHARS: Final = 16 * 1024
 _CBOR_PATH: Final = re.compile(r"/service/([^/]+)/operation/[^/]+")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from nearstream.wire.aws.answer import Answer
 from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.response import AwsResponse
 
 _TEXT: Final = 0x60
 _MAP: Final = 0xA0
 _INLINE: Final = 24
 
 
-def failure(error: AwsError, context: ErrorContext) -> Answer:
+def failure(error: AwsError, context: ErrorContext) -> AwsResponse:
     """`error` on the wire."""
     words = {"__type": error.code, "message": error.message}
     body = bytes([_MAP + len(words)]) + b"".join(_text(name) + _text(text) for name, text in words.items())
@@ -22,7 +22,7 @@ def failure(error: AwsError, context: ErrorContext) -> Answer:
         "smithy-protocol": "rpc-v2-cbor",
         "x-amzn-RequestId": context.request_id,
     }
-    return Answer(error.status, headers, body)
+    return AwsResponse(error.status, headers, body)
 
 
 def _text(text: str) -> bytes:

@@ -7,10 +7,10 @@ import json
 import msgspec
 
 from nearstream.wire.aws import serialise, validate
-from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import Call, Document, ServiceDescription, UnknownOperation
+from nearstream.wire.aws.signed_request import RawRequest
 
 
 def parse(service: ServiceDescription, request: RawRequest) -> Call:
@@ -42,18 +42,18 @@ def parse_body(service: ServiceDescription, operation: str, body: bytes) -> Docu
     return parsed
 
 
-def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> Answer:
+def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> AwsResponse:
     """What an operation gave, on the wire; one without an output shape answers an empty body."""
     shape = service.operation(operation).output_shape
     body = b"" if shape is None else msgspec.json.encode(serialise.to_json(shape, output))
-    return Answer(200, _headers(service.model.metadata.get("jsonVersion", "1.1"), request_id), body)
+    return AwsResponse(200, _headers(service.model.metadata.get("jsonVersion", "1.1"), request_id), body)
 
 
-def failure(error: AwsError, context: ErrorContext) -> Answer:
+def failure(error: AwsError, context: ErrorContext) -> AwsResponse:
     """`error` on the wire."""
     body = json.dumps({"__type": error.code, "message": error.message, **error.fields}).encode()
     headers = _headers(context.json_version, context.request_id) | {"x-amzn-errortype": error.code}
-    return Answer(error.status, headers, body)
+    return AwsResponse(error.status, headers, body)
 
 
 def _headers(json_version: str, request_id: str) -> dict[str, str]:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from nearstream.wire.aws import cbor, jsonrpc, query, restjson, restxml
-from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import Call, Document, ServiceDescription
+from nearstream.wire.aws.signed_request import RawRequest
 
 
 class WriteOutput(Protocol):
     def __call__(
         self, service: ServiceDescription, operation: str, output: Document, *, request_id: str
-    ) -> Answer: ...
+    ) -> AwsResponse: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def spoken(request: RawRequest, protocols: Sequence[str] = ()) -> str:
     return next((name for name in protocols if name != "smithy-rpc-v2-cbor"), "rest-json")
 
 
-_FAILURES: Final[Mapping[str, Callable[[AwsError, ErrorContext], Answer]]] = {
+_FAILURES: Final[Mapping[str, Callable[[AwsError, ErrorContext], AwsResponse]]] = {
     "json": jsonrpc.failure,
     "rest-json": restjson.failure,
     "query": query.failure,
@@ -59,6 +59,6 @@ _FAILURES: Final[Mapping[str, Callable[[AwsError, ErrorContext], Answer]]] = {
 }
 
 
-def failure(protocol: str, error: AwsError, context: ErrorContext) -> Answer:
+def failure(protocol: str, error: AwsError, context: ErrorContext) -> AwsResponse:
     """`error` in a protocol; rest-json for one that is not known."""
     return _FAILURES.get(protocol, restjson.failure)(error, context)

@@ -14,10 +14,10 @@ from xml.sax.saxutils import escape
 from botocore.model import Shape
 
 from nearstream.wire.aws import serialise, validate, xml
-from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import Call, Document, ServiceDescription, UnknownOperation, Value
+from nearstream.wire.aws.signed_request import RawRequest
 
 MAX_FIELDS: Final = 10_000
 _CLIENT_ERRORS: Final = range(400, 500)
@@ -109,7 +109,7 @@ def _numbered(node: _Tree | str) -> list[_Tree | str]:
     return [numbered[number] for number in sorted(numbered)]
 
 
-def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> Answer:
+def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> AwsResponse:
     """What an operation gave, on the wire."""
     shape = service.operation(operation).output_shape
     namespace = xml.namespace(service.model.metadata.get("xmlNamespace", ""))
@@ -118,24 +118,24 @@ def answer(service: ServiceDescription, operation: str, output: Document, *, req
         result = xml.write(shape, output, shape.serialization.get("resultWrapper", f"{operation}Result"))
     about = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
     text = f"<{operation}Response{namespace}>{result}{about}</{operation}Response>"
-    return Answer(200, _headers(request_id), text.encode())
+    return AwsResponse(200, _headers(request_id), text.encode())
 
 
-def failure(error: AwsError, context: ErrorContext) -> Answer:
+def failure(error: AwsError, context: ErrorContext) -> AwsResponse:
     """`error` on the wire."""
     side = "Sender" if error.status in _CLIENT_ERRORS else "Receiver"
     text = (
         f"<ErrorResponse{xml.namespace(context.namespace)}><Error><Type>{side}</Type>{_told(error)}</Error>"
         f"<RequestId>{context.request_id}</RequestId></ErrorResponse>"
     )
-    return Answer(error.status, _headers(context.request_id), (xml.DECLARATION + text).encode())
+    return AwsResponse(error.status, _headers(context.request_id), (xml.DECLARATION + text).encode())
 
 
-def ec2_failure(error: AwsError, context: ErrorContext) -> Answer:
+def ec2_failure(error: AwsError, context: ErrorContext) -> AwsResponse:
     """`error` as EC2 writes it."""
     told = f"<Errors><Error>{_told(error)}</Error></Errors>"
     text = f"<Response>{told}<RequestID>{context.request_id}</RequestID></Response>"
-    return Answer(error.status, _headers(context.request_id), (xml.DECLARATION + text).encode())
+    return AwsResponse(error.status, _headers(context.request_id), (xml.DECLARATION + text).encode())
 
 
 def _told(error: AwsError) -> str:

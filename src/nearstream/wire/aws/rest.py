@@ -9,9 +9,9 @@ from botocore.model import Shape
 from multidict import CIMultiDict
 
 from nearstream.wire.aws import serialise, validate
-from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.claim import RawRequest
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import Call, Document, ServiceDescription, Value
+from nearstream.wire.aws.signed_request import RawRequest
 
 ReadPayload = Callable[[Shape, bytes], Document]
 """Reads a body to the members that it holds."""
@@ -82,7 +82,7 @@ def answer(
     request_id: str,
     content_type: str,
     write_payload: Callable[[Shape, Value], bytes],
-) -> Answer:
+) -> AwsResponse:
     """What an operation gave, on the wire; `write_payload` writes the members that lie in the body."""
     model = service.operation(operation)
     headers = {"x-amzn-RequestId": request_id}
@@ -91,7 +91,7 @@ def answer(
         headers |= _output_headers(model.output_shape, output)
         body = _output_body(model.output_shape, output, write_payload)
         headers.setdefault("Content-Type", content_type)
-    return Answer(model.http.get("responseCode", 200), headers, body)
+    return AwsResponse(model.http.get("responseCode", 200), headers, body)
 
 
 def _output_headers(shape: Shape, output: Document) -> dict[str, str]:

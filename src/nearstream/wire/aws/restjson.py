@@ -6,10 +6,10 @@ import msgspec
 from botocore.model import Shape
 
 from nearstream.wire.aws import rest, serialise, validate
-from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import Call, Document, ServiceDescription, Value
+from nearstream.wire.aws.signed_request import RawRequest
 
 
 def parse(service: ServiceDescription, request: RawRequest) -> Call:
@@ -24,7 +24,7 @@ def _read(shape: Shape, body: bytes) -> Document:
     return parsed
 
 
-def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> Answer:
+def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> AwsResponse:
     """What an operation gave, on the wire."""
     return rest.answer(
         service,
@@ -40,11 +40,11 @@ def _write(shape: Shape, value: Value) -> bytes:
     return msgspec.json.encode(serialise.to_json(shape, value))
 
 
-def failure(error: AwsError, context: ErrorContext) -> Answer:
+def failure(error: AwsError, context: ErrorContext) -> AwsResponse:
     """`error` on the wire."""
     headers = {
         "Content-Type": "application/json",
         "x-amzn-ErrorType": error.code,
         "x-amzn-RequestId": context.request_id,
     }
-    return Answer(error.status, headers, msgspec.json.encode({"Message": error.message, **error.fields}))
+    return AwsResponse(error.status, headers, msgspec.json.encode({"Message": error.message, **error.fields}))

@@ -7,9 +7,9 @@ from functools import partial
 from botocore.model import Shape
 
 from nearstream.wire.aws import rest, xml
-from nearstream.wire.aws.answer import Answer
-from nearstream.wire.aws.claim import RawRequest
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.service import Call, Document, ServiceDescription, Value
+from nearstream.wire.aws.signed_request import RawRequest
 
 
 def parse(service: ServiceDescription, request: RawRequest) -> Call:
@@ -17,7 +17,7 @@ def parse(service: ServiceDescription, request: RawRequest) -> Call:
     return rest.parse(service, request, xml.read)
 
 
-def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> Answer:
+def answer(service: ServiceDescription, operation: str, output: Document, *, request_id: str) -> AwsResponse:
     """What an operation gave, on the wire."""
     return rest.answer(
         service,

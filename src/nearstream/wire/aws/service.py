@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape
 
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest
 
 Document = dict[str, Any]
 """An operation's input or output as its shape names it; services parse it to core values at once."""

@@ -11,10 +11,10 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from nearstream.wire.aws import canonical, claim
-from nearstream.wire.aws.claim import RawRequest, SignedRequest
+from nearstream.wire.aws import canonical, signed_request
 from nearstream.wire.aws.credentials import Credential, Lookup, Principal
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest, SignedRequest
 
 SKEW_S: Final = 15 * 60
 """How far a client's clock may be from ours."""
@@ -50,7 +50,7 @@ class Verifier:
 
     def check(self, request: RawRequest, *, now: float) -> SignedRequest:
         """Check key, scope and date, which the headers alone tell. Raises AwsError."""
-        signed = claim.read(request)
+        signed = signed_request.read(request)
         self._check_credential(signed, now)
         self._check_scope(signed)
         _check_time(signed, now)

@@ -8,9 +8,9 @@ from multidict import CIMultiDict
 from nearstream.core.errors import Invalid
 from nearstream.core.invocations import Invocation
 from nearstream.wire.aws import invocation, restjson, service
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.invocation import answer_headers, parse, replica_headers, stream_headers
+from nearstream.wire.aws.signed_request import RawRequest
 
 RUNTIME = service.load("sagemaker-runtime")
 MEMBERS = {

@@ -13,9 +13,9 @@ from multidict import CIMultiDict
 
 from nearstream.core.errors import Invalid
 from nearstream.wire.aws import jsonrpc, restjson, serialise, service
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext
 from nearstream.wire.aws.service import Call
+from nearstream.wire.aws.signed_request import RawRequest
 
 SAGEMAKER = service.load("sagemaker", ["CreateModel", "DescribeModel", "ListEndpoints", "DeleteModel"])
 LAMBDA = service.load("lambda", ["Invoke", "ListFunctions", "GetFunction", "TagResource", "UntagResource"])

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearstream.wire.aws import sigv4
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.credentials import Credential
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest
 from nearstream.wire.aws.sigv4 import Verifier
 
 KEY = Credential("AKIDLOCAL", "sekrit/+key", "000000000000", "arn:aws:iam::000000000000:user/dev")

@@ -13,8 +13,8 @@ from multidict import CIMultiDict
 
 from nearstream.core.errors import Invalid
 from nearstream.wire.aws import protocols, query, restxml, service
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError, ErrorContext
+from nearstream.wire.aws.signed_request import RawRequest
 
 STS = service.load("sts", ["GetCallerIdentity", "AssumeRole"])
 IAM = service.load("iam", ["GetRole", "ListRoles", "SimulatePrincipalPolicy", "DeleteRole"])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from nearstream.wire.aws.answer import Answer
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.response import AwsResponse
 from nearstream.wire.aws.s3.xml import document
 
 
@@ -45,9 +45,9 @@ def body(error: AwsError, *, resource: str, request_id: str, declared: bool = Tr
     return document("Error", words, namespace="", declared=declared)
 
 
-def failure(error: AwsError, *, resource: str, request_id: str) -> Answer:
+def failure(error: AwsError, *, resource: str, request_id: str) -> AwsResponse:
     """The whole answer to a call that failed before its answer began."""
-    return Answer(
+    return AwsResponse(
         _fault(error).status,
         {"Content-Type": "application/xml"},
         body(error, resource=resource, request_id=request_id),

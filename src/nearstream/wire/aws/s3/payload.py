@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from nearstream.wire.aws import canonical
-from nearstream.wire.aws.claim import SignedRequest
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.s3 import checksums
 from nearstream.wire.aws.s3.chunks import ChunkReader, ChunkSigner
 from nearstream.wire.aws.s3.errors import not_implemented
 from nearstream.wire.aws.s3.request import S3Request, number
+from nearstream.wire.aws.signed_request import SignedRequest
 
 LARGEST_BYTES: Final = 10**16
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from nearstream.wire.aws.claim import RawRequest
 from nearstream.wire.aws.errors import AwsError
+from nearstream.wire.aws.signed_request import RawRequest
 
 SERVICE: Final = "s3"
 LONGEST_KEY_BYTES: Final = 1024

@@ -1,4 +1,4 @@
-"""An HTTP answer of an AWS service, whole and ready to send."""
+"""The HTTP response of an AWS service, whole and ready to send."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AwsResponse:
     """Status, headers and body; the listener adds the length and the date."""
 
     status: int
