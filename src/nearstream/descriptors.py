@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
+SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """Errors that say nothing about what was looked for, only that this machine could not look."""
 
 _log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ def is_shortage(error: BaseException | None) -> bool:
             return True
         if isinstance(error, OSError) and error.errno in SHORTAGES:
             return True
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return False
 
 

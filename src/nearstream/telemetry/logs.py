@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
+
+from nearstream.telemetry.log_file import LogFile
 
 
 def to_stream(stream: TextIO = sys.stderr, level: str = "info", *, json: bool = False) -> None:
@@ -37,8 +39,8 @@ def to_stream(stream: TextIO = sys.stderr, level: str = "info", *, json: bool = 
 
 
 def to_file(path: Path, level: str = "info") -> None:
-    """Append log lines to a file."""
-    to_stream(path.open("a", buffering=1), level)
+    """Append log lines to a file, which keeps one of its size before it. Raises OSError."""
+    to_stream(cast("TextIO", LogFile(path)), level)
 
 
 def to_logging() -> None:

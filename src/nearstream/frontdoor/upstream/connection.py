@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
-from nearstream.core.errors import Invalid
+from nearstream.core.errors import Invalid, Overloaded
 from nearstream.core.replicas import Address, UnixSocket
+from nearstream.descriptors import is_shortage
 from nearstream.wire.framing import http1
 from nearstream.wire.framing.http1 import Head, ResponseReader
 
@@ -275,7 +276,10 @@ class Connection(asyncio.Protocol):
 async def connect(
     address: Address, *, on_lost: Callable[[Connection], None] = lambda _: None, wait_s: float = 0.0
 ) -> Connection:
-    """A new connection; a server that does not listen is tried again for `wait_s`. Raises ReplicaGone."""
+    """A new connection; a server that does not listen is tried again for `wait_s`.
+
+    Raises ReplicaGone, and Overloaded when this process, and not the server, is why there is none.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     while True:
@@ -283,6 +287,10 @@ async def connect(
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 return await _connected(address, lambda: Connection(on_lost))
         except (OSError, TimeoutError) as error:
+            if is_shortage(error):
+                raise Overloaded(
+                    "The front door has no file descriptor left for this call; try again."
+                ) from error
             if loop.time() >= deadline:
                 raise ReplicaGone(f"{address} does not answer: {error}") from error
         await asyncio.sleep(CONNECT_AGAIN_S)
