@@ -21,6 +21,10 @@ AllowHostOption = Annotated[
     tuple[str, ...],
     Parameter(negative=(), help="Another name that the server is called by; repeatable."),
 ]
+SecureOption = Annotated[
+    bool,
+    Parameter(negative=(), help="Run no code, template or pickle of a model, and fetch from no hub."),
+]
 EndpointArgument = Annotated[str, Parameter(help="Name of the endpoint.")]
 
 

@@ -10,7 +10,7 @@ import structlog
 import uvloop
 from cyclopts import Parameter
 
-from nearstream.cli.options import AllowHostOption, CorsOption, HomeOption
+from nearstream.cli.options import AllowHostOption, CorsOption, HomeOption, SecureOption
 from nearstream.compose.lmi_server import LmiOptions, lmi_server
 from nearstream.compose.model_server import ServeOptions, model_server
 from nearstream.config.container import ContainerSettings, container_settings
@@ -55,6 +55,7 @@ def serve(
     home: HomeOption = None,
     cors_allow_origin: CorsOption = (),
     allow_host: AllowHostOption = (),
+    secure_mode: SecureOption = False,
     open_management: Annotated[
         bool, Parameter(negative=(), help="Let this machine's users manage models without a key.")
     ] = False,
@@ -67,7 +68,14 @@ def serve(
     _note_withheld()
     container, site = (
         container_settings(),
-        load({"home": home, "cors_allow_origins": cors_allow_origin, "allow_hosts": allow_host}),
+        load(
+            {
+                "home": home,
+                "cors_allow_origins": cors_allow_origin,
+                "allow_hosts": allow_host,
+                "secure_mode": secure_mode or None,
+            }
+        ),
     )
     if model_dir is not None and str(model_dir).startswith("s3:/"):
         raise Unusable("--model-dir is a folder of this machine: name what lies in S3 with --model-data.")
@@ -107,6 +115,7 @@ def serve(
         port=port,
         uds=uds,
         persona=persona,
+        deployed=model_data is not None,
         open_management=open_management,
     )
     uvloop.run(model_server(options, container, site))

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from nearstream.cli.connection import PATIENT
 from nearstream.cli.invoke import Measured, measure
-from nearstream.cli.options import AllowHostOption, ConfigOption, CorsOption, JsonOption
+from nearstream.cli.options import AllowHostOption, ConfigOption, CorsOption, JsonOption, SecureOption
 from nearstream.cli.screen import Screen
 from nearstream.client import assistant
 from nearstream.client.async_client import AsyncClient
@@ -53,6 +53,7 @@ def up(
     ] = None,
     cors_allow_origin: CorsOption = (),
     allow_host: AllowHostOption = (),
+    secure_mode: SecureOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -68,6 +69,7 @@ def up(
             "management_port": management_port,
             "cors_allow_origins": cors_allow_origin,
             "allow_hosts": allow_host,
+            "secure_mode": secure_mode or None,
             "config": config,
         }
     )

@@ -15,6 +15,7 @@ from nearstream.compose.protection import protection
 from nearstream.config.container import ContainerSettings
 from nearstream.config.serving.sources import startup_name
 from nearstream.config.settings import Settings
+from nearstream.core.restrictions import Restrictions
 from nearstream.engines.table import engine_kind
 from nearstream.home.paths import Home
 from nearstream.replica.host import Place
@@ -61,6 +62,7 @@ async def lmi_server(
         metrics=metrics,
         clock=clock,
         fetch=partial(_fetched, options.deployment, site),
+        restrictions=Restrictions(frozenset(site.secure_mode)),
         model=options.model,
         model_id=options.model_id,
     )

@@ -13,6 +13,7 @@ import structlog
 from nearstream.compose.protection import Protection, protection
 from nearstream.config.container import ContainerSettings
 from nearstream.config.settings import Settings
+from nearstream.core.restrictions import Restrictions
 from nearstream.engines.settings import EngineSettings
 from nearstream.engines.table import engine_kind
 from nearstream.home.paths import Home
@@ -28,6 +29,7 @@ from nearstream.replica.settings import ServerSettings
 from nearstream.replica.tgi import server as tgi
 from nearstream.replica.tgi.limits import limits
 from nearstream.telemetry.spans import Trace, untraced
+from nearstream.text.template_sources import template_sources
 from nearstream.wire.dialects.hf.terms import LATEST, Release, Terms, tgi_release
 
 log = structlog.get_logger()
@@ -48,6 +50,8 @@ class ServeOptions:
     weights: WeightFormat = "fp16"
     """What a checkpoint's weights become when it is converted."""
     persona: Persona = "tgi"
+    deployed: bool = False
+    """Whether the model's data is a deployer's, and not this machine's."""
     open_management: bool = False
     """Whether this machine's users may load adapters and end calls without a key."""
 
@@ -55,6 +59,7 @@ class ServeOptions:
 async def model_server(options: ServeOptions, container: ContainerSettings, site: Settings) -> None:
     """Serve one model until SIGTERM. Raises Unusable for a model or an address that cannot be used."""
     cache, kind = Home(site.home).cache, engine_kind(site.engine)
+    restrictions = Restrictions(frozenset(site.secure_mode))
     guarded = protection(
         None if options.port is None else options.host,
         site,
@@ -68,7 +73,10 @@ async def model_server(options: ServeOptions, container: ContainerSettings, site
         cache=cache,
         weights=options.weights,
         progress=lambda text: log.info("preparing the model", progress=text),
+        restrictions=restrictions,
     )
+    if options.deployed and template_sources(model.path) is not None:
+        restrictions.check("chat-templates", f"the chat template in {model.path} is not used")
     if options.model_id != model.name:
         log.info("model alias applied", requested=options.model_id, runs=model.name)
     settings = _engine_settings(container, model)
@@ -76,7 +84,7 @@ async def model_server(options: ServeOptions, container: ContainerSettings, site
     release = _release(options)
     context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, engine.request_tokens)
     granted = limits(container, release, context)
-    with traces(container) as trace, adapter_store(cache, settings.adaptable) as store:
+    with traces(container) as trace, adapter_store(cache, settings.adaptable, restrictions) as store:
         adapters = Adapters(store.prepare, container.lora_adapters, taken=options.model_id)
         await _SERVERS[options.persona](
             _server_settings(options, container, Terms(release, granted, adapters), model.path, guarded),

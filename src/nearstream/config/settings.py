@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nearstream.core.errors import Unusable
+from nearstream.core.restrictions import SWITCHES
 
 DEFAULT_PORT = 8040
 # What a replica inherits from the front door's own environment: how to find programs, hubs and proxies, and
@@ -36,6 +37,8 @@ AWS_KEYS = (
 
 # An origin as browsers send it, any, or that of a page without one.
 ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/,?#@]+")
+_YES, _NO = frozenset({"true", "1", "yes", "all"}), frozenset({"false", "0", "no"})
+_SWITCH = re.compile(r"[a-z-]+")
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -64,6 +67,8 @@ class Settings:
     """What a model's data may come to, unpacked."""
     cors_allow_origins: tuple[str, ...] = ()
     """Origins whose pages may call; "*": any page, which may then do inference and no more."""
+    secure_mode: tuple[str, ...] = ()
+    """What is switched off: names of core.restrictions."""
     allow_hosts: tuple[str, ...] = ()
     """Names that a server may be called by, beside its addresses, localhost and this machine's name."""
 
@@ -89,6 +94,7 @@ _KEYS = (
     "model_data_gib",
     "cors_allow_origins",
     "allow_hosts",
+    "secure_mode",
 )
 _WANTED = {
     "port": "a number from 1 to 65535",
@@ -98,6 +104,7 @@ _WANTED = {
     "s3_url": "a URL that begins with http:// or https://",
     "model_data_gib": "a whole number above 0",
     "cors_allow_origins": "origins like 'https://app.example', or '*'",
+    "secure_mode": f"true, false, or some of {', '.join(SWITCHES)}",
     "allow_hosts": "names like 'api.example', '.example' for all below it, or '*'",
 }
 
@@ -176,6 +183,15 @@ def _choice(value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def _switches(value: bool | str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(value, bool) or str(value).lower() in _YES | _NO:
+        return SWITCHES if str(value).lower() in _YES else ()
+    words = _words(value, _SWITCH)
+    if not set(words) <= set(SWITCHES):
+        raise ValueError
+    return words
+
+
 def _words(value: str | list[str] | tuple[str, ...], form: re.Pattern[str]) -> tuple[str, ...]:
     words = value.replace(",", " ").split() if isinstance(value, str) else [word.strip() for word in value]
     if not all(form.fullmatch(word) for word in words):
@@ -203,6 +219,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "model_data_gib": _positive,
     "cors_allow_origins": lambda value: _words(value, ORIGIN),
     "allow_hosts": lambda value: _words(value, _HOST),
+    "secure_mode": _switches,
 }
 
 
@@ -231,6 +248,7 @@ def replica_environment(
         "NEARSTREAM_ENGINE": settings.engine,
         "NEARSTREAM_S3_URL": settings.s3_url or "",
         "NEARSTREAM_MODEL_DATA_GIB": str(settings.model_data_gib),
+        "NEARSTREAM_SECURE_MODE": ",".join(settings.secure_mode),
     }
     keys = {name: environ[name] for name in AWS_KEYS if settings.s3_url and name in environ}
     return inherited_environment(environ) | keys | {name: value for name, value in own.items() if value}

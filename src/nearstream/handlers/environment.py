@@ -51,22 +51,28 @@ async def environment_for(settings: HandlerSettings) -> Path:
 
 async def _make(settings: HandlerSettings, environment: Path) -> None:
     _log.info("installing requirements", model=settings.model, environment=str(environment))
-    await asyncio.to_thread(shutil.rmtree, environment, ignore_errors=True)
+    await asyncio.to_thread(_empty, environment)
     python = environment / "bin" / "python"
     # The server's own pip is seen from the new environment, too, and making another takes seconds.
     pip = [] if importlib.util.find_spec("pip") is None else ["--without-pip"]
     try:
         async with asyncio.timeout(settings.install_timeout_s):
-            await _step(settings, [sys.executable, "-m", "venv", *pip, str(environment)])
+            await _step(settings, environment, [sys.executable, "-m", "venv", *pip, str(environment)])
             await asyncio.to_thread(_show_servers_packages, environment)
             named = ("-r", settings.requirements.name, *_found_wheels(settings))
-            await _step(settings, [str(python), "-m", "pip", *_PIP, *named])
+            await _step(settings, environment, [str(python), "-m", "pip", *_PIP, *named])
     except TimeoutError:
         raise Unusable(
             f"the requirements of {settings.model} were not installed within {settings.install_timeout_s:g} s"
         ) from None
     (environment / _COMPLETE).touch()
     _log.info("requirements installed", model=settings.model)
+
+
+def _empty(folder: Path) -> None:
+    """Make it anew; a confined program cannot make it itself."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def _found_wheels(settings: HandlerSettings) -> list[str]:
@@ -82,8 +88,11 @@ def _show_servers_packages(environment: Path) -> None:
     path.write_text("".join(f"{folder}\n" for folder in folders))
 
 
-async def _step(settings: HandlerSettings, command: Sequence[str]) -> None:
-    """Run one program in the model's folder, its output to the log. Raises Unusable with its last lines."""
+async def _step(settings: HandlerSettings, environment: Path, command: Sequence[str]) -> None:
+    """Run one program in the model's folder, its output to the log. Raises Unusable with its last lines.
+
+    Packages run code as they are installed: what the handler is kept from, they are kept from.
+    """
     errors: deque[str] = deque(maxlen=_TAIL_LINES)
 
     def log(line: str) -> None:
@@ -92,13 +101,23 @@ async def _step(settings: HandlerSettings, command: Sequence[str]) -> None:
             errors.append(line)
 
     try:
-        environment = {**settings.environment, **settings.installing}
-        await run(command, on_line=log, directory=settings.directory, environment=environment)
+        await run(
+            _confined(settings, environment, command),
+            on_line=log,
+            directory=settings.directory,
+            environment={**settings.environment, **settings.installing},
+        )
     except CommandFailed as failed:
         reason = " ".join(errors or failed.tail[-_TAIL_LINES:])
         raise Unusable(
             f"the requirements of {settings.model} cannot be installed: {reason or failed.reason}"
         ) from failed
+
+
+def _confined(settings: HandlerSettings, environment: Path, command: Sequence[str]) -> Sequence[str]:
+    if settings.confinement is None:
+        return command
+    return settings.confinement.command(command, readable=(settings.directory,), writable=(environment,))
 
 
 def _key(settings: HandlerSettings) -> str:

@@ -40,7 +40,7 @@ class HandlerProcess:
         self._calls: dict[int, Call] = {}
         self._loaded: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         program = Program(
-            (str(python), "-P", "-B", "-u", str(_WORKER)),
+            _command(settings, python),
             directory=settings.directory,
             environment=_environment(settings, python),
             end_wait_s=_END_WAIT_S,
@@ -212,10 +212,19 @@ def _reason(end: Exit) -> str:
     return end.why or f"it {end.how}"
 
 
+def _command(settings: HandlerSettings, python: Path) -> tuple[str, ...]:
+    command = (str(python), "-P", "-B", "-u", str(_WORKER))
+    if settings.confinement is None:
+        return command
+    brought = (python.parent.parent,)
+    return settings.confinement.command(command, readable=brought, writable=(settings.directory,))
+
+
 def _environment(settings: HandlerSettings, python: Path) -> dict[str, str]:
     """What the process inherits; programs that its requirements brought are found first."""
     path = settings.environment.get("PATH", os.defpath)
-    return {**settings.environment, "PATH": f"{python.parent}{os.pathsep}{path}"}
+    own = {} if settings.confinement is None else settings.confinement.environment()
+    return {**settings.environment, **own, "PATH": f"{python.parent}{os.pathsep}{path}"}
 
 
 def _wanted(settings: HandlerSettings) -> dict[str, object]:

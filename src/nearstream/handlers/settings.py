@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nearstream.handlers.confinement import Confinement
+
 
 @dataclass(frozen=True, slots=True)
 class HandlerSettings:
@@ -24,6 +26,8 @@ class HandlerSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
     installing: Mapping[str, str] = field(default_factory=dict)
     """What pip inherits besides, as it installs the requirements."""
+    confinement: Confinement | None = None
+    """What its processes are kept from; None: nothing, as the code of whoever runs the server."""
     min_workers: int = 1
     max_workers: int = 1
     max_idle_time_s: float = 60.0

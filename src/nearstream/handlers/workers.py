@@ -7,10 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nearstream.core.errors import HandlerFailed, Invalid, NotReady
+import structlog
+
+from nearstream.core.errors import HandlerFailed, Invalid, NotReady, Unusable
 from nearstream.core.handlers import HandlerHead, HandlerInput
 from nearstream.handlers.adapters import HandlerAdapters
 from nearstream.handlers.calls import Call
+from nearstream.handlers.confinement import Confinement, in_force
 from nearstream.handlers.environment import environment_for
 from nearstream.handlers.process import HandlerProcess
 from nearstream.handlers.queue import CallQueue
@@ -19,6 +22,19 @@ from nearstream.handlers.slot import Slot
 from nearstream.tasks import alongside
 
 _MS = 1000
+_log = structlog.get_logger(__name__)
+
+
+def _note(model: str, confinement: Confinement) -> None:
+    """Say in the log which protection is in force. Raises Unusable where the work folder cannot be made."""
+    try:
+        confinement.prepare()
+    except OSError as error:
+        raise Unusable(f"the work folder of {model} cannot be made: {error}") from error
+    if in_force():
+        _log.info("handler confined", model=model, by="Landlock", work=str(confinement.work))
+    else:
+        _log.warning("handler not confined", model=model, because="this kernel has no Landlock")
 
 
 class HandlerWorkers:
@@ -51,6 +67,8 @@ class HandlerWorkers:
 
         Raises Unusable when the requirements cannot be installed or the handler does not load, saying why.
         """
+        if settings.confinement is not None:
+            _note(settings.model, settings.confinement)
         python = await environment_for(settings)
         async with alongside() as tasks:
             workers = cls(settings, python, tasks)

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from nearstream.core.errors import Unusable
 from nearstream.core.models import ModelFormat
+from nearstream.core.restrictions import UNRESTRICTED, Restrictions
 from nearstream.models.builtin import NAME, builtin_path
 from nearstream.models.convert import Converter, cached_conversion
 from nearstream.models.directory import ANY_FORMAT, ModelDirectory, read_model
 from nearstream.models.gguf_tokenizer import unpack_tokenizer
 from nearstream.models.hub import HubId, Progress, fetch, parse_hub_id
+from nearstream.models.pickles import check_pickles
 from nearstream.models.weights import WeightFormat
 
 _NAMES: dict[ModelFormat, str] = {
@@ -32,6 +34,7 @@ async def resolve(
     cache: Path,
     weights: WeightFormat = "fp16",
     progress: Progress = lambda _: None,
+    restrictions: Restrictions = UNRESTRICTED,
 ) -> ModelDirectory:
     """Find, fetch and convert what `name` asks for: "builtin", a path, or a hub id.
 
@@ -43,7 +46,10 @@ async def resolve(
         hub_id = parse_hub_id(name)
         if hub_id is None:
             raise Unusable(_nothing(name))
+        restrictions.check("remote-hubs", f"{name} is not fetched from a hub")
         model, identity = await _from_hub(hub_id, wanted, progress)
+    if name != NAME:
+        await asyncio.to_thread(check_pickles, model.path, restrictions)
     if model.kind in formats:
         return await asyncio.to_thread(_with_tokenizer, model, cache) if model.kind == "gguf" else model
     if model.kind not in wanted:

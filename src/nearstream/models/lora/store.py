@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from nearstream.core.errors import Unusable
+from nearstream.core.restrictions import UNRESTRICTED, Restrictions
 from nearstream.formats import safetensors
 from nearstream.models.hub import Progress, fetch, parse_hub_id
 from nearstream.models.lora.modules import Modules
@@ -21,17 +22,27 @@ _log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def adapter_store(cache: Path, base: Modules) -> Iterator[AdapterStore]:
+def adapter_store(
+    cache: Path, base: Modules, restrictions: Restrictions = UNRESTRICTED
+) -> Iterator[AdapterStore]:
     """A store for the adapters of one model; its folder below `cache` goes when the block is left."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="adapters-", dir=cache) as folder:
-        yield AdapterStore(base, Path(folder), lambda text: _log.info("preparing an adapter", progress=text))
+        yield AdapterStore(
+            base,
+            Path(folder),
+            lambda text: _log.info("preparing an adapter", progress=text),
+            restrictions,
+        )
 
 
 class AdapterStore:
     """Prepares adapters for one model, in a folder of the server's own."""
 
-    def __init__(self, base: Modules, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, base: Modules, folder: Path, progress: Progress, restrictions: Restrictions = UNRESTRICTED
+    ) -> None:
+        self._restrictions = restrictions
         self._base = base
         self._folder = folder
         self._progress = progress
@@ -56,6 +67,7 @@ class AdapterStore:
         hub_id = parse_hub_id(source)
         if hub_id is None or hub_id.file is not None:
             raise Unusable(f"there is no adapter {source!r}: it is no path here and no hub id")
+        self._restrictions.check("remote-hubs", f"the adapter {source} is not fetched from a hub")
         return (await fetch(hub_id, progress=self._progress)).path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -19,6 +20,7 @@ from nearstream.config.serving.settings import ServingSettings
 from nearstream.core.aliases import Aliases, apply_aliases
 from nearstream.core.errors import Unusable
 from nearstream.core.ports import Clock
+from nearstream.core.restrictions import UNRESTRICTED, Restrictions
 from nearstream.engines.settings import EngineSettings
 from nearstream.engines.table import EngineKind
 from nearstream.handlers.workers import HandlerWorkers
@@ -26,6 +28,7 @@ from nearstream.models.directory import DEFAULT_CONTEXT_TOKENS, ModelDirectory
 from nearstream.models.hub import with_revision
 from nearstream.models.local import local_folder
 from nearstream.models.lora.store import adapter_store
+from nearstream.models.pickles import check_pickles
 from nearstream.models.resolve import resolve
 from nearstream.models.weights import quantised_to
 from nearstream.replica.adapters import Adapters
@@ -36,6 +39,7 @@ from nearstream.replica.lmi.handled import Handled
 from nearstream.replica.lmi.model_settings import (
     adapters_in,
     chat_template,
+    check_template,
     engine_settings,
     handler_settings,
     request_terms,
@@ -74,6 +78,8 @@ class ModelLoader:
     """Seconds since the epoch."""
     fetch: Callable[[str], Awaitable[Path]]
     """Brings what an s3:// address names."""
+    restrictions: Restrictions = UNRESTRICTED
+    """What the secure mode switches off."""
     model: str | None = None
     """The model that the command line names, which stands above what settings say."""
     model_id: str | None = None
@@ -112,9 +118,13 @@ class ModelLoader:
     async def _handled(
         self, source: Source, serving: ServingSettings, entry_point: str
     ) -> AsyncIterator[Served]:
+        self.restrictions.check("custom-code", f"{entry_point} of the model {source.name} is not run")
         settings = handler_settings(
             serving, entry_point, model=source.name, cache=self.cache, environ=self.environ
         )
+        if settings.requirements.is_file():
+            self.restrictions.check("requirements", f"{settings.requirements} is not installed")
+        await asyncio.to_thread(check_pickles, settings.directory, self.restrictions)
         async with HandlerWorkers.open(settings) as workers:
             yield Handled(workers, self.release, self.metrics, time.perf_counter)
 
@@ -125,6 +135,7 @@ class ModelLoader:
         model = await self._resolved(source, serving, requested)
         settings = engine_settings(serving, model)
         prepared = self.engine.prepare(settings)
+        check_template(serving, model.path, self.restrictions)
         with self._adapters(serving, settings, called) as adapters:
             context = min(model.context_tokens or DEFAULT_CONTEXT_TOKENS, prepared.request_tokens)
             release = wire_release(self.release, serving)
@@ -158,7 +169,7 @@ class ModelLoader:
         if not serving.enable_lora:
             yield None
             return
-        with adapter_store(self.cache, engine.adaptable) as store:
+        with adapter_store(self.cache, engine.adaptable, self.restrictions) as store:
             yield Adapters(store.prepare, adapters_in(serving.directory), taken=called)
 
     def _sessions(self, serving: ServingSettings, release: LmiRelease) -> SessionHandler | None:
@@ -176,6 +187,7 @@ class ModelLoader:
             cache=self.cache,
             weights=quantised_to(serving.quantize, serving.dtype) or "fp16",
             progress=lambda text: _log.info("preparing the model", model=source.name, progress=text),
+            restrictions=self.restrictions,
         )
 
     def _model_name(self, serving: ServingSettings, requested: str | None) -> str:

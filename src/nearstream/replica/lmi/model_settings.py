@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from nearstream.config.deployed import handler_variables
+from nearstream.config.deployed import CONTAINER_VARIABLES, handler_variables
 from nearstream.config.serving.settings import ASYNC_SERVICES, NO_ROLLING_BATCH, ServingSettings
 from nearstream.config.settings import AWS_KEYS
 from nearstream.core.errors import Unusable
+from nearstream.core.restrictions import Restrictions
 from nearstream.engines.settings import EngineSettings
+from nearstream.handlers.confinement import Confinement, private_files
 from nearstream.handlers.settings import HandlerSettings
+from nearstream.home.paths import sockets_of
 from nearstream.models.directory import ModelDirectory
 from nearstream.models.lora.modules import adaptable_modules
 from nearstream.text.template_sources import TemplateSources, template_sources
@@ -23,6 +27,8 @@ MAX_INPUTS = 32
 """How many texts one body may hold."""
 ADAPTERS = "adapters"
 _PIP = "PIP_"
+_HOME_VARIABLE = "NEARSTREAM_HOME"
+_KEY_DIGITS = 16
 _S3_VARIABLE = "NEARSTREAM_S3_URL"
 
 
@@ -59,7 +65,8 @@ def handler_settings(
         handler=serving.handler,
         properties={**serving.arguments, **serving.options, "model_dir": str(serving.directory)},
         environment={**handler_variables(environ, secrets=secrets), **serving.handler_environment},
-        installing={name: value for name, value in environ.items() if name.startswith(_PIP)},
+        installing=_installing(environ),
+        confinement=_confinement(serving.directory, cache, environ),
         min_workers=serving.min_workers,
         max_workers=serving.max_workers,
         max_idle_time_s=serving.max_idle_time_s,
@@ -87,6 +94,22 @@ def wire_release(release: LmiRelease, serving: ServingSettings) -> LmiRelease:
 
 def _makes_batches(serving: ServingSettings) -> bool:
     return serving.options.get("rolling_batch", NO_ROLLING_BATCH).lower() != NO_ROLLING_BATCH
+
+
+def _installing(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name == "HOME" or name.startswith(_PIP)}
+
+
+def _confinement(directory: Path, cache: Path, environ: Mapping[str, str]) -> Confinement | None:
+    """For the code of a site's deployer. A server that runs for itself runs the code of its own user."""
+    home = environ.get(_HOME_VARIABLE)
+    if CONTAINER_VARIABLES not in environ or home is None:
+        return None
+    key = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:_KEY_DIGITS]
+    user = Path(environ["HOME"]) if "HOME" in environ else Path.home()
+    hub = Path(environ.get("HF_HOME") or user / ".cache" / "huggingface")
+    secrets = (hub / "token", hub / "stored_tokens", *private_files(user))
+    return Confinement((Path(home), sockets_of(Path(home)), *secrets), cache / "handlers" / "work" / key)
 
 
 def request_terms(
@@ -126,6 +149,15 @@ def chat_template(serving: ServingSettings, path: Path) -> TemplateSources | Non
         return TemplateSources(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise Unusable(f"option.chat_template names {file}, which cannot be read: {error}") from error
+
+
+def check_template(serving: ServingSettings, path: Path, restrictions: Restrictions) -> None:
+    """Raise Unusable for a chat template that the model's settings or data bring, where none may be used."""
+    if serving.chat_template is not None:
+        restrictions.check("chat-templates", "option.chat_template is not used")
+    own = serving.directory is not None and path.is_relative_to(serving.directory)
+    if own and template_sources(path) is not None:
+        restrictions.check("chat-templates", f"the chat template in {path} is not used")
 
 
 def adapters_in(directory: Path | None) -> list[tuple[str, str]]:
