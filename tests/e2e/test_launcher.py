@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,35 @@ def test_it_serves_a_model_with_tgis_flags_and_says_what_becomes_of_each(tmp_pat
     assert set(ignored) == {"--num-shard", "--trust-remote-code", "--dtype"}
     assert ignored["--trust-remote-code"] == "code that comes with a model is never run"
     assert [line["flag"] for line in said if line["event"] == "flag unknown"] == ["--flag-of-tomorrow"]
+
+
+def test_connections_are_refused_until_the_model_is_warm(tmp_path: Path):
+    port, seen = free_port(), list[str]()
+
+    def healthy() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as response:
+                seen.append(str(response.status))
+        except urllib.error.HTTPError as error:
+            seen.append(str(error.code))
+        except OSError as error:
+            seen.append(type(getattr(error, "reason", error)).__name__)
+        return seen[-1] != "ConnectionRefusedError"
+
+    with launched(tmp_path, "--model-id", "builtin", "--port", str(port)) as (process, log):
+        eventually(lambda: process.poll() is not None or healthy(), "it listens", within_s=START_TIMEOUT_S)
+        assert process.poll() is None, log.read_text()
+        assert (seen[0], seen[-1]) == ("ConnectionRefusedError", "200")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+def test_it_ends_at_once_while_the_model_is_loading(tmp_path: Path):
+    with launched(tmp_path, "--model-id", "builtin", "--port", str(free_port())) as (process, log):
+        eventually(lambda: "management needs a key" in log.read_text(), "it loads", within_s=START_TIMEOUT_S)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        assert "Traceback" not in log.read_text()
 
 
 def test_a_model_that_cannot_be_used_ends_it_with_the_reason(tmp_path: Path):

@@ -13,12 +13,14 @@ from tests.support.ports import free_port
 
 from nearstream.config.settings import Settings, load, replica_environment
 from nearstream.core.errors import Unusable
+from nearstream.core.models import ModelFormat
 from nearstream.core.restrictions import SWITCHES, Restrictions
 from nearstream.models.builtin import builtin_path
 from nearstream.models.lora.store import adapter_store
 from nearstream.models.pickles import check_pickles
 from nearstream.models.resolve import resolve
 
+IR: tuple[ModelFormat, ...] = ("ir",)
 ALL = Restrictions(frozenset(SWITCHES))
 HANDLER = "import pathlib\npathlib.Path({marker!r}).touch()\ndef handle(inputs): ...\n"
 
@@ -105,22 +107,22 @@ def test_a_pickle_is_known_by_its_name(tmp_path: Path, name: str, pickle: bool):
 async def test_a_model_with_a_pickle_beside_it_is_not_read(tmp_path: Path):
     folder = tmp_path / "model"
     shutil.copytree(builtin_path(), folder)
-    assert await resolve(str(folder), formats=("ir",), cache=tmp_path, restrictions=ALL)
+    assert await resolve(str(folder), formats=IR, cache=tmp_path, restrictions=ALL)
     (folder / "pytorch_model.bin").touch()
     with pytest.raises(Unusable, match="switches pickles off"):
-        await resolve(str(folder), formats=("ir",), cache=tmp_path, restrictions=ALL)
+        await resolve(str(folder), formats=IR, cache=tmp_path, restrictions=ALL)
 
 
 async def test_no_model_and_no_adapter_comes_from_a_hub(tmp_path: Path):
     with pytest.raises(Unusable, match=r"org/model is not fetched from a hub: .* switches remote-hubs off"):
-        await resolve("org/model", formats=("ir",), cache=tmp_path, restrictions=ALL)
+        await resolve("org/model", formats=IR, cache=tmp_path, restrictions=ALL)
     refused = pytest.raises(Unusable, match=r"the adapter org/lora .* switches remote-hubs off")
     with adapter_store(tmp_path, {"lm_head": (1, 1)}, ALL) as store, refused:
         await store.prepare("org/lora")
 
 
 async def test_the_built_in_model_runs_all_the_same(tmp_path: Path):
-    model = await resolve("builtin", formats=("ir",), cache=tmp_path, restrictions=ALL)
+    model = await resolve("builtin", formats=IR, cache=tmp_path, restrictions=ALL)
     assert model.name == "builtin"
 
 

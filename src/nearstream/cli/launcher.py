@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -102,8 +103,15 @@ def _serve(settings: LauncherSettings) -> None:
         port=settings.port,
         uds=None,
         weights=quantised_to(settings.quantize) or "fp16",
+        listens_when_warm=True,  # TGI's clients wait while connections are refused, and take 503 as final
     )
+    signal.signal(signal.SIGTERM, _stop)  # until the server listens and takes it itself
     uvloop.run(model_server(options, settings.container, site))
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    """Leave while the model is loading; a process that is a container's first has no such default."""
+    sys.exit(0)
 
 
 def _fail(what: str) -> NoReturn:

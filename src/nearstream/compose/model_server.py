@@ -50,6 +50,8 @@ class ServeOptions:
     weights: WeightFormat = "fp16"
     """What a checkpoint's weights become when it is converted."""
     persona: Persona = "tgi"
+    listens_when_warm: bool = False
+    """Whether connections are refused until the model is warm."""
     deployed: bool = False
     """Whether the model's data is a deployer's, and not this machine's."""
     open_management: bool = False
@@ -135,6 +137,7 @@ def _server_settings(
         port=options.port,
         socket=options.uds,
         grace_s=container.graceful_termination_timeout,
+        listens_when_warm=options.listens_when_warm,
         api_key=container.api_key,
         pages=guarded.pages,
         management=guarded.management,

@@ -105,13 +105,22 @@ async def _step(settings: HandlerSettings, environment: Path, command: Sequence[
             _confined(settings, environment, command),
             on_line=log,
             directory=settings.directory,
-            environment={**settings.environment, **settings.installing},
+            environment=_variables(settings),
         )
     except CommandFailed as failed:
         reason = " ".join(errors or failed.tail[-_TAIL_LINES:])
         raise Unusable(
             f"the requirements of {settings.model} cannot be installed: {reason or failed.reason}"
         ) from failed
+
+
+def _variables(settings: HandlerSettings) -> dict[str, str]:
+    """What pip inherits: its own settings, and where it may keep files."""
+    if settings.confinement is None:
+        return {**settings.environment, **settings.installing}
+    own = settings.confinement.environment()
+    cache = {"PIP_CACHE_DIR": str(settings.confinement.work / "pip")} if own else {}
+    return {**settings.environment, **own, **cache, **settings.installing}
 
 
 def _confined(settings: HandlerSettings, environment: Path, command: Sequence[str]) -> Sequence[str]:

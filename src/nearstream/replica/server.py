@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -56,7 +56,8 @@ async def serve(  # noqa: PLR0913 - all but two are named
 ) -> None:
     """Serve until `stop` is set (without it: until SIGTERM or SIGINT), then drain and return.
 
-    Listens at once and answers 503 until `engine_factory`'s engine is open, which it must be warm by then.
+    Listens at once and answers 503 until `engine_factory`'s engine is open, which it must be warm by then;
+    or, as `settings` may say, listens only then.
     `adapters` are those that `settings.terms.adapters` looks up. `on_listening` gets the addresses,
     `http://host:port` and `unix:/path`; `trace` gets each call once it has ended. Raises Unusable for a
     model, an adapter or an address that cannot be used, and what the factory raises.
@@ -64,14 +65,22 @@ async def serve(  # noqa: PLR0913 - all but two are named
     readiness, scheduler = Readiness(), _scheduler(settings)
     operation = _operation(settings, scheduler, trace, api.metrics_prefix)
     adapters = adapters or Adapters()
-    await host(
-        api.build_app(_context(settings, readiness), operation, adapters),
-        Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
-        hold=_hold(settings, _adapted(engine_factory, adapters), readiness, scheduler, on_ready),
-        drain=readiness.drain,
-        stop=stop,
-        on_listening=on_listening,
+    opening: AbstractAsyncContextManager[ServedModel] = _opened(
+        settings, _adapted(engine_factory, adapters), scheduler
     )
+    async with AsyncExitStack() as held:
+        if settings.listens_when_warm:
+            model = await held.enter_async_context(opening)
+            readiness.open(model)
+            opening = nullcontext(model)
+        await host(
+            api.build_app(_context(settings, readiness), operation, adapters),
+            Place(settings.host, settings.port, settings.socket, grace_s=settings.grace_s),
+            hold=_hold(opening, readiness, on_ready),
+            drain=readiness.drain,
+            stop=stop,
+            on_listening=on_listening,
+        )
 
 
 def _context(settings: ServerSettings, readiness: Readiness) -> ServerContext:
@@ -125,17 +134,22 @@ def _adapted(engine_factory: EngineFactory, adapters: Adapters) -> EngineFactory
     return opened
 
 
-async def _hold(
-    settings: ServerSettings,
-    engine_factory: EngineFactory,
-    readiness: Readiness,
-    scheduler: Scheduler,
-    on_ready: Callable[[], None],
-) -> None:
-    """Keep the engine open until cancelled."""
+@asynccontextmanager
+async def _opened(
+    settings: ServerSettings, engine_factory: EngineFactory, scheduler: Scheduler
+) -> AsyncIterator[ServedModel]:
+    """The model with all that it is served with, warm."""
     tokenizer = await asyncio.to_thread(load_tokenizer, settings.model_directory)
     renderer = template_renderer(template_sources(settings.model_directory), tokenizer.special)
     async with renderer as template, engine_factory() as engine:
-        readiness.open(ServedModel(engine, tokenizer, TextEncoder(tokenizer), template, scheduler))
+        yield ServedModel(engine, tokenizer, TextEncoder(tokenizer), template, scheduler)
+
+
+async def _hold(
+    opening: AbstractAsyncContextManager[ServedModel], readiness: Readiness, on_ready: Callable[[], None]
+) -> None:
+    """Keep the model open until cancelled."""
+    async with opening as model:
+        readiness.open(model)
         on_ready()
         await asyncio.Event().wait()

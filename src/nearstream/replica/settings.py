@@ -25,6 +25,8 @@ class ServerSettings:
     port: int | None = None
     socket: Path | None = None
     grace_s: float = 90.0
+    listens_when_warm: bool = False
+    """Whether connections are refused until the model is warm, as TGI's launcher has it."""
     stall_s: float = 60.0
     """How long a client may take nothing of its answer before its connection is ended."""
     keepalive_s: float = 15.0
