@@ -13,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 A_SECOND = 20.0
 NETWORK_BITS = {4: 24, 6: 56}
+"""A client's neighbours, who share its bucket, by IP version."""
 MOST_BUCKETS = 100_000
 
 
@@ -26,12 +26,6 @@ class Verdict(Enum):
     SEND = "send"
     TRUNCATE = "truncate"
     DROP = "drop"
-
-
-def network_of(address: str) -> Hashable:
-    """What a client's neighbours share with it: /24, and /56 for IPv6."""
-    host: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-    return ip_network((host, NETWORK_BITS[host.version]), strict=False)
 
 
 @dataclass(slots=True)

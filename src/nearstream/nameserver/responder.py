@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from nearstream.edge.zones.answer import Answer, Question, Rrset, answer
 from nearstream.edge.zones.names import Name, is_under, parse_name, show_name
 from nearstream.edge.zones.records import Client, Conditions
 from nearstream.edge.zones.zone import Soa, Zone
+from nearstream.nameserver.senders import Network, network_of
 from nearstream.wire.dns.query import Query, Rejected, read_query
 from nearstream.wire.dns.response import (
     LONGEST_SCOPE,
@@ -28,8 +28,6 @@ LONGEST_KEPT_S = 60.0
 MOST_KEPT_QUERY_BYTES = 512
 AMPLIFICATION, AMPLIFIED_BYTES = 3, 512
 _ADDRESSES = ("A", "AAAA")
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,9 @@ class Responder:
         if names is not self._kept_names:
             self._kept.clear()
             self._kept_names = names
-        key = (wire[2:], _neighbours(source), stream)
+        # As far as a client subnet may go, the resolver's own network stands for its users.
+        network = network_of(source, LONGEST_SCOPE)
+        key = (wire[2:], network, stream)
         kept = self._kept.get(key)
         if kept and now_s < kept.until_s:
             return Reply(wire[:2] + kept.wire[2:], kept.bucket)
@@ -79,7 +79,7 @@ class Responder:
         if not isinstance(query, Query):
             return Reply(query.wire, "error") if isinstance(query, Rejected) else None
         draws = _CountedDraws(self.draw)
-        response = respond(names, query, _neighbours(source), draw=draws)
+        response = respond(names, query, network, draw=draws)
         made = _written(query, response, stream=stream, asked_bytes=len(wire), until_s=now_s + LONGEST_KEPT_S)
         if not draws.count and len(wire) <= MOST_KEPT_QUERY_BYTES and response.rcode != "NXDOMAIN":
             while len(self._kept) >= MOST_KEPT:
@@ -166,9 +166,3 @@ def _written(query: Query, response: Response, *, stream: bool, asked_bytes: int
         wire = write_response(query, Response(response.rcode, truncated=True), most_bytes=most_bytes)
     bucket = "error" if response.rcode != "NOERROR" else (query.name, query.type)
     return Reply(wire, bucket, until_s)
-
-
-def _neighbours(source: str) -> Network:
-    """The resolver's network, as far as a client subnet may go."""
-    host = ip_address(source.partition("%")[0])
-    return ip_network((host, LONGEST_SCOPE[host.version]), strict=False)

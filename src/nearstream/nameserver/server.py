@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import cast
 
-from nearstream.nameserver.rate_limit import RateLimit, Verdict, network_of
+from nearstream.nameserver.rate_limit import NETWORK_BITS, RateLimit, Verdict
 from nearstream.nameserver.responder import Responder
+from nearstream.nameserver.senders import network_of
 
 IDLE_S = 10.0
 MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS = 200, 20
@@ -48,7 +49,7 @@ class Nameserver:
         reply = self.responder.reply(wire, source, stream=False, now_s=now_s)
         if reply is None:
             return None
-        verdict = self.limit.judge(network_of(source), reply.bucket, now_s=now_s)
+        verdict = self.limit.judge(network_of(source, NETWORK_BITS), reply.bucket, now_s=now_s)
         if verdict is Verdict.DROP:
             return None
         return reply.wire if verdict is Verdict.SEND else truncated(reply.wire)

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from tests.support.zones import edge_zone, locate
 
 from nearstream.edge.zones.records import Conditions
-from nearstream.nameserver.rate_limit import RateLimit, Verdict, network_of
+from nearstream.nameserver.rate_limit import NETWORK_BITS, RateLimit, Verdict
 from nearstream.nameserver.responder import Names, Responder
+from nearstream.nameserver.senders import network_of
+
+NETWORK, OTHER_NETWORK = (network_of(one, NETWORK_BITS) for one in ("192.0.2.7", "198.51.100.7"))
 
 
 class Server:
@@ -145,11 +148,11 @@ def test_any_labels_are_answered(labels):
 
 
 def test_a_flood_is_answered_twenty_times_a_second_then_cut_or_dropped():
-    limit, network = RateLimit(), network_of("192.0.2.7")
+    limit, network = RateLimit(), NETWORK
     seen = [limit.judge(network, "a", now_s=1.0) for _ in range(24)]
     assert seen == [Verdict.SEND] * 20 + [Verdict.TRUNCATE, Verdict.DROP] * 2
     assert limit.judge(network, "b", now_s=1.0) is Verdict.SEND
-    assert limit.judge(network_of("198.51.100.7"), "a", now_s=1.0) is Verdict.SEND
+    assert limit.judge(OTHER_NETWORK, "a", now_s=1.0) is Verdict.SEND
     assert limit.judge(network, "a", now_s=1.06) is Verdict.SEND
 
 
@@ -161,14 +164,16 @@ def test_a_flood_is_answered_twenty_times_a_second_then_cut_or_dropped():
         ("2001:db8::1", "2001:db8:0:ff::1", True),
         ("2001:db8::1", "2001:db8:0:100::1", False),
         ("fe80::1%eth0", "fe80::2", True),
+        ("::ffff:192.0.2.1", "192.0.2.9", True),
+        ("::ffff:192.0.2.1", "::ffff:198.51.100.1", False),
     ],
 )
 def test_neighbours_share_a_network(one, other, same):
-    assert (network_of(one) == network_of(other)) == same
+    assert (network_of(one, NETWORK_BITS) == network_of(other, NETWORK_BITS)) == same
 
 
 def test_the_buckets_have_a_bound():
     limit = RateLimit(most_buckets=10)
     for number in range(100):
-        limit.judge(network_of("192.0.2.7"), number, now_s=1.0)
+        limit.judge(NETWORK, number, now_s=1.0)
     assert len(limit) == 10
