@@ -119,28 +119,28 @@ def main() -> None:
     parser.add_argument("--no-record", action="store_true")
     arguments = parser.parse_args()
     seeds = range(1, 1 + (arguments.seeds or (3 if arguments.all else 1)))
+    decision = round(decision_us(), 1)
+    print(f"one decision, 5 sites and 10 replicas: {decision} µs")
     recorded: dict[str, dict[str, Figures]] = {}
     for cell in cells(arguments):
         title = f"{cell.layout} at {cell.load:.0%}"
         recorded[title] = cell_figures(cell, list(policies()), seeds)
         show(title, recorded[title])
-    decision = round(decision_us(), 1)
-    print(f"\none decision, 5 sites and 10 replicas: {decision} µs")
-    if not arguments.no_record:
-        RESULT.write_text(
-            json.dumps(
-                {
-                    "command": shlex.join(["python", "-m", "benchmarks.steering", *sys.argv[1:]]),
-                    "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                    "machine": machine.describe(),
-                    "kind": "simulation",
-                    "decision_us": decision,
-                    "cells": recorded,
-                },
-                indent=2,
-            )
-            + "\n"
-        )
+        if not arguments.no_record:
+            record(recorded, decision)
+
+
+def record(figures: Mapping[str, Mapping[str, Figures]], decision: float) -> None:
+    """Keep what is known so far; a long run that is broken off has recorded its whole cells."""
+    result = {
+        "command": shlex.join(["python", "-m", "benchmarks.steering", *sys.argv[1:]]),
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "machine": machine.describe(),
+        "kind": "simulation",
+        "decision_us": decision,
+        "cells": figures,
+    }
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

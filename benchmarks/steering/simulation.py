@@ -18,7 +18,7 @@ from benchmarks.steering.traffic import Conversation, Remembered, Request
 from benchmarks.steering.world import LAYOUTS, POPULATION, Hardware, UserGroup, mesh_rtt_ms, user_groups
 from nearstream.edge.steering.coefficients import Coefficients, Regression, Work, over_slots, service_ms
 from nearstream.edge.steering.correction import corrected
-from nearstream.edge.steering.network import direct_ms, upload_rounds
+from nearstream.edge.steering.network import upload_rounds
 from nearstream.edge.steering.own_sends import OwnSends
 from nearstream.edge.steering.views import ReplicaView, SiteView
 
@@ -178,8 +178,8 @@ class Simulation:
             way_ms = chat.group.rtt_ms[choice.site] * rounds + self._jitter_ms(chat.group)
             recent = now_ms - chat.used_at_ms.get(choice.site, -1e9) < 60_000
             if self._policy.client and not recent and choice.site != chat.group.by_rtt:
-                way_ms += direct_ms(chat.group.rtt_ms[choice.site], body_bytes=0, warm=False)
-                way_ms -= chat.group.rtt_ms[choice.site]
+                # A new connection: TCP, then TLS.
+                way_ms += 2 * chat.group.rtt_ms[choice.site]
             chat.used_at_ms[choice.site] = now_ms
             self._after(way_ms, partial(self._reach, request))
             return
