@@ -89,7 +89,7 @@ FLAGS = (
     Flag("weights-cache-override", "set HF_HOME to keep downloads elsewhere"),
     Flag("tokenizer-config-path", "the files in the model's own folder are used"),
     Flag("disable-grammar-support", "grammars stay available", switch=True),
-    Flag("enable-prefill-logprobs", "the engine computes no log-probabilities of prompts", switch=True),
+    Flag("enable-prefill-logprobs", "a request that asks for them gets them", switch=True),
     Flag("watermark-gamma", _NO_WATERMARK),
     Flag("watermark-delta", _NO_WATERMARK),
     Flag("ngrok", _NO_TUNNEL, switch=True),

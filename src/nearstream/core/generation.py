@@ -11,9 +11,11 @@ FinishReason = Literal["length", "eos", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """A constraint on the generated text: a JSON schema (its JSON text) or a regular expression."""
+    """A constraint on the generated text: a JSON schema (its JSON text), a regular expression, or calls of
+    functions, which are JSON `{schema, words, most}`: the schema of one call, whether an answer in words may
+    come instead, how many calls at most."""
 
-    kind: Literal["json_schema", "regex"]
+    kind: Literal["json_schema", "regex", "tool_calls"]
     source: str
 
 
@@ -30,6 +32,8 @@ class Sampling:
     top_k: int | None = None
     top_p: float | None = None
     typical_p: float | None = None
+    min_p: float | None = None
+    """Tokens less likely than this share of the likeliest one's probability are not sampled."""
     repetition_penalty: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -37,10 +41,13 @@ class Sampling:
     top_n_tokens: int = 0
     """Alternatives wanted beside each chosen token; 0 for none."""
     prefill_logprobs: bool = False
+    """The log-probabilities of the prompt's own tokens are wanted."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     grammar: Grammar | None = None
     watermark: bool = False
     adapter: str | None = None
+    min_new_tokens: int = 0
+    """Nothing in `stop_token_ids` is generated before so many tokens are."""
     ignore_eos: bool = False
     """The model's end-of-sequence tokens do not end the answer: it is as long as was asked for."""
     stop_token_ids: frozenset[int] = frozenset()
@@ -67,6 +74,8 @@ class Step:
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Literal["length", "eos"] | None = None
+    prompt_logprobs: tuple[float, ...] = ()
+    """Of the prompt's tokens from the second on, in the first step of a request that asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,13 @@ class TextPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    """Tokens that the model continues as they stand."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A function that the model may ask its caller to call. `parameters` is a JSON schema, as JSON text."""
 
@@ -127,11 +143,13 @@ class GenerationRequest:
     `max_new_tokens` None fills what the context leaves; `truncate` keeps only the last so many prompt tokens.
     """
 
-    prompt: TextPrompt | ChatPrompt
+    prompt: TextPrompt | TokenPrompt | ChatPrompt
     sampling: Sampling = field(default_factory=Sampling)
     max_new_tokens: int | None = None
     stop: tuple[str, ...] = ()
     truncate: int | None = None
+    echo: bool = False
+    """The prompt's tokens are wanted in the first delta, whether or not with log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +182,5 @@ class Delta:
     tokens: tuple[Token, ...] = ()
     finish: Finish | None = None
     index: int = 0
+    prefill: tuple[Token, ...] = ()
+    """The prompt's tokens, in the first delta of an answer whose request wanted them."""

@@ -22,7 +22,8 @@ from nearstream.core.generation import EngineRequest, Sampling, Step
 from nearstream.formats import safetensors
 
 ENGINE = "scripted"
-LACKS = frozenset({"typical_p", "watermark", "logit_bias", "prefill_logprobs", "grammar"})
+LACKS = frozenset({"typical_p", "watermark", "logit_bias", "grammar"})
+_LOGPROB = -0.5
 
 Script = Callable[[Sequence[int], int], int]
 """The next token id, from the prompt and the number of tokens said so far."""
@@ -88,7 +89,9 @@ class ScriptedEngine:
                 last = said + 1 == request.max_new_tokens
                 if on_end is not None and (eos or last):
                     on_end()
-                yield Step((token,), (-0.5,), "eos" if eos else "length" if last else None)
+                told = sampling.prefill_logprobs and not said
+                of_prompt = (_LOGPROB,) * (len(request.prompt) - 1) if told else ()
+                yield Step((token,), (_LOGPROB,), "eos" if eos else "length" if last else None, of_prompt)
                 if eos:
                     return
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Literal
 
 from nearstream.core.errors import GenerationFailed, NearstreamError
@@ -47,10 +48,11 @@ async def deltas(prompt: Prompt, model: ServedModel, call: Call) -> AsyncGenerat
     request = EngineRequest(prompt.ids, prompt.sampling, prompt.max_new_tokens)
     async with aclosing(_scheduled_steps(request, model, call)) as steps:
         async for step in steps:
+            prefill = answer.prefill(step)
             last = len(step.token_ids) - 1
             for at, (token_id, logprob) in enumerate(zip(step.token_ids, step.logprobs, strict=True)):
                 delta = answer.feed(token_id, logprob, ended=step.finish if at == last else None)
-                yield delta
+                yield delta if at or not prefill else replace(delta, prefill=prefill)
                 if delta.finish is not None:
                     return
             if step.finish is not None:
@@ -83,6 +85,19 @@ class Answer:
         if not special:
             text += self._text.flush()
         return Delta((Token(token_id, text, logprob, special),), self.finish(reason), self._prompt.index)
+
+    def prefill(self, step: Step) -> tuple[Token, ...]:
+        """The prompt's tokens in the first step, where they are wanted; the first has no log-probability."""
+        measured = self._prompt.sampling.prefill_logprobs
+        if self._count or not (measured or self._prompt.echo):
+            return ()
+        logprobs = (None, *step.prompt_logprobs) if measured else (None,) * len(self._prompt.ids)
+        text, found = self._tokenizer.detokenizer(), list[Token]()
+        for token_id, logprob in zip(self._prompt.ids, logprobs, strict=True):
+            special = self._tokenizer.special_text(token_id)
+            shown = text.push(token_id) if special is None else special
+            found.append(Token(token_id, shown, logprob, special is not None))
+        return tuple(found)
 
     def finish(self, reason: FinishReason) -> Finish:
         sampling = self._prompt.sampling

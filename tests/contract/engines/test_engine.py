@@ -137,7 +137,6 @@ async def test_leaving_the_line_makes_room_in_it(open_engine):
         Sampling(watermark=True),
         Sampling(adapter="french"),
         Sampling(logit_bias=((5, 1.0),)),
-        Sampling(prefill_logprobs=True),
     ],
     ids=lambda s: next(n for n in Sampling.__dataclass_fields__ if getattr(s, n) != getattr(Sampling(), n)),
 )

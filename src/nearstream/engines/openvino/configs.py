@@ -40,11 +40,14 @@ def generation_config(options: Options) -> genai.GenerationConfig:
     config.repetition_penalty = options.repetition_penalty
     config.frequency_penalty = options.frequency_penalty
     config.presence_penalty = options.presence_penalty
+    config.echo = options.prompt_logprobs
+    config.min_new_tokens = options.min_new_tokens
     if options.do_sample:
         config.do_sample = True
         config.temperature = options.temperature
         config.top_k = options.top_k
         config.top_p = options.top_p
+        config.min_p = options.min_p
         config.rng_seed = options.seed
     if options.grammar is not None:
         config.structured_output_config = genai.StructuredOutputConfig(grammar=options.grammar)

@@ -57,6 +57,10 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     typical_p: float = 1.0
     """Below 1 only with a `top_k` or a `top_p`; with no grammar, and of penalties
     the first alone, with a `top_k`."""
+    prompt_logprobs: bool = False
+    """Not beside `typical_p`."""
+    min_p: float = 0.0
+    min_new_tokens: int = 0
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -98,6 +102,8 @@ class Advance(msgspec.Struct, frozen=True, array_like=True):
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     ending: Ending | None
+    prompt_logprobs: tuple[float, ...] = ()
+    """Of the prompt's tokens from the second on, with the first token of a request that asked for them."""
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):

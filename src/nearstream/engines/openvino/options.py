@@ -33,7 +33,14 @@ _REFUSED: tuple[tuple[str, Callable[[Sampling], bool], str], ...] = (
         lambda s: s.top_n_tokens == 1 and s.do_sample,
         "it computes the log-probability of the chosen token only; use do_sample=false",
     ),
-    ("prefill_logprobs", lambda s: s.prefill_logprobs, "it computes no log-probabilities of the prompt"),
+    ("prefill_logprobs", lambda s: s.prefill_logprobs and _typical(s), "not beside typical_p; use top_p"),
+    ("min_p", lambda s: bool(s.min_p) and _typical(s), "not beside typical_p"),
+    ("min_tokens", lambda s: bool(s.min_new_tokens) and _typical(s), "not beside typical_p"),
+    (
+        "min_tokens",
+        lambda s: bool(s.min_new_tokens) and s.grammar is not None,
+        "not beside a grammar, which says itself where an answer may end",
+    ),
     ("logit_bias", lambda s: bool(s.logit_bias), ""),
     ("watermark", lambda s: s.watermark, ""),
 )
@@ -66,6 +73,9 @@ def options_of(sampling: Sampling, *, max_new_tokens: int, seed: int, grammar: s
         seed=sampling.seed if sampling.seed is not None else seed,
         grammar=grammar,
         typical_p=_or(sampling.typical_p, 1.0),
+        prompt_logprobs=sampling.prefill_logprobs,
+        min_p=_or(sampling.min_p, 0.0) if sampling.do_sample else 0.0,
+        min_new_tokens=sampling.min_new_tokens,
     )
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino
@@ -33,6 +33,7 @@ from nearstream.engines.openvino.frames import (
     Stepped,
     Submit,
 )
+from nearstream.engines.openvino.handles import Handle, drawn_tokens
 from nearstream.engines.openvino.precompiling import (
     Compiling,
     MemoryFull,
@@ -96,8 +97,19 @@ def open_adapter_pipeline(wanted: Load) -> Batch:
     }
     file = np.frombuffer(b"".join(safetensors.encode(zeros)), dtype=np.uint8)
     blank = genai.Adapter(openvino.Tensor(file.copy()))
+    return _uncached(wanted, plugin_properties(wanted) | {"adapters": _worn(blank)})
+
+
+def open_prompt_pipeline(wanted: Load) -> Batch:
+    """The model once more, without a cache of prefixes, which computes every token of a prompt.
+
+    Its cache of keys and values is a small one. Raises RuntimeError.
+    """
+    return _uncached(wanted, plugin_properties(wanted))
+
+
+def _uncached(wanted: Load, properties: dict[str, Any]) -> Batch:
     scheduler = scheduler_config(wanted, wanted.adapter_kv_blocks, prefix_caching=False)
-    properties = plugin_properties(wanted) | {"adapters": _worn(blank)}
     try:
         pipeline = genai.ContinuousBatchingPipeline(wanted.model, scheduler, "CPU", properties)
     except RuntimeError as error:
@@ -118,18 +130,6 @@ def read_adapter(weights: str) -> genai.Adapter:
 
 def _worn(adapter: genai.Adapter) -> genai.AdapterConfig:
     return genai.AdapterConfig([(adapter, 1.0)], genai.AdapterConfig.Mode.MODE_DYNAMIC)
-
-
-class Handle(Protocol):
-    """OpenVINO's side of one request; letting go of it ends the request."""
-
-    def can_read(self) -> bool: ...
-
-    def read(self) -> dict[int, genai.GenerationOutput]: ...
-
-    def get_status(self) -> genai.GenerationStatus: ...
-
-    def cancel(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class Batch:
         ending: Ending | None = None
         while handle.can_read():
             for output in handle.read().values():
-                ids, logprobs = output.generated_ids, output.generated_log_probs
+                ids, logprobs, of_prompt = request.without_echo(output)
                 ending = _ENDINGS.get(output.finish_reason.value)
                 try:
                     known = request.take(ids)
@@ -263,7 +263,7 @@ class Batch:
                 self._branches.release(request.id)
                 if known < len(ids):
                     self._advances.append(
-                        Advance(request.id, tuple(ids[known:]), tuple(logprobs[known:]), ending)
+                        Advance(request.id, tuple(ids[known:]), tuple(logprobs[known:]), ending, of_prompt)
                     )
         if ending is not None:
             self._forget(request.id)
@@ -274,7 +274,7 @@ class Batch:
         """Choose the next token of a request that goes one at a time, and send it on its way again."""
         self._branches.release(request.id)
         self._branches.paused(request.id, request.tokens)
-        drawn = [(run.draw, _drawn(run.handle)) for run in runs if run.draw is not None]
+        drawn = [(run.draw, drawn_tokens(run.handle)) for run in runs if run.draw is not None]
         if search.read(drawn) and search.unfinished(self._vocabulary):
             self._again(request)
             return
@@ -385,7 +385,3 @@ _ENDINGS: dict[int, Ending] = {
     genai.GenerationFinishReason.STOP.value: "eos",
     genai.GenerationFinishReason.LENGTH.value: "length",
 }
-
-
-def _drawn(handle: Handle) -> Iterator[tuple[int, float]]:
-    return ((output.generated_ids[0], output.generated_log_probs[0]) for output in handle.read().values())

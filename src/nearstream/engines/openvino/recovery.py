@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from nearstream.engines.openvino.frames import Ending, Failure, Options
+from nearstream.engines.openvino.handles import Output
 from nearstream.engines.openvino.search import Search
 from nearstream.engines.openvino.settings import KV_BLOCK_TOKENS
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Request:
     """One request and the tokens made for it so far."""
 
-    __slots__ = ("_again", "_made", "_prompt", "id", "options", "search")
+    __slots__ = ("_again", "_echo", "_made", "_prompt", "_prompt_told", "id", "options", "search")
 
     def __init__(self, request_id: int, prompt: npt.NDArray[np.int64], options: Options) -> None:
         self.id = request_id
@@ -33,6 +34,9 @@ class Request:
         self._made: list[int] = []
         self._again = 0
         """Of the tokens made, how many a second run has yet to make again."""
+        self._echo = False
+        """Whether OpenVINO is about to repeat the prompt before the first token of a run."""
+        self._prompt_told = False
         self.search = Search(options) if options.typical_p < 1 else None
         """For its next token; None where OpenVINO chooses itself."""
 
@@ -49,6 +53,17 @@ class Request:
             self._again -= known
         self._made += token_ids[known:]
         return known
+
+    def without_echo(self, output: Output) -> tuple[Sequence[int], Sequence[float], tuple[float, ...]]:
+        """What a run made, and the log-probabilities of the prompt's tokens from the second on where OpenVINO
+        repeats them before it. The value that it gives for the first is none."""
+        token_ids, logprobs = output.generated_ids, output.generated_log_probs
+        if not self._echo or not token_ids:
+            return token_ids, logprobs, ()
+        self._echo, size = False, len(self._prompt)
+        of_prompt = () if self._prompt_told else tuple(logprobs[1:size])
+        self._prompt_told = True
+        return token_ids[size:], logprobs[size:], of_prompt
 
     @property
     def tokens(self) -> npt.NDArray[np.int64]:
@@ -117,10 +132,13 @@ class Request:
         """
         if self.constrained or not self._made:
             self._again = len(self._made)
+            self._echo = self.options.prompt_logprobs
             return self._prompt, self.options
         made = len(self._made)
         options = msgspec.structs.replace(
             self.options,
+            prompt_logprobs=False,
+            min_new_tokens=max(self.options.min_new_tokens - made, 0),
             max_new_tokens=self.options.max_new_tokens - made,
             seed=(self.options.seed + made) % (1 << 64),
         )

@@ -6,10 +6,12 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 from nearstream.core.errors import GenerationFailed, Invalid, NearstreamError, Overloaded
 from nearstream.core.generation import Step
 from nearstream.engines.openvino.frames import (
+    Advance,
     Cancel,
     FailureKind,
     Options,
@@ -91,11 +93,11 @@ class Requests:
                 continue
             ending = advance.ending
             if ending is None:
-                answer.steps.put_nowait(Step(advance.token_ids, advance.logprobs, None))
+                answer.steps.put_nowait(_step(advance, None))
                 continue
             del running[advance.id]
             if ending != "cancelled":
-                answer.end(Step(advance.token_ids, advance.logprobs, ending))
+                answer.end(_step(advance, ending))
         for failure in stepped.failures:
             answer = running.pop(failure.id, None)
             if answer is not None:
@@ -114,3 +116,7 @@ class Requests:
             answer = self._waiting.popleft()
             self._running[answer.submit.id] = answer
             self._send(answer.submit)
+
+
+def _step(advance: Advance, finish: Literal["length", "eos"] | None) -> Step:
+    return Step(advance.token_ids, advance.logprobs, finish, advance.prompt_logprobs)

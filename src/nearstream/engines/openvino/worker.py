@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from nearstream.engines.openvino.adapter_scheduler import AdapterScheduler
+from nearstream.engines.openvino.adapter_scheduler import AdapterScheduler, Batch
 from nearstream.engines.openvino.frames import (
     FromWorker,
     Load,
@@ -20,6 +20,7 @@ from nearstream.engines.openvino.frames import (
     decode_to_worker,
     encode,
 )
+from nearstream.engines.openvino.prompt_batch import PromptBatch
 from nearstream.engines.openvino.recovery import reason_of
 from nearstream.workers.frames import FrameReader
 from nearstream.workers.inside import Inbox, run_worker
@@ -60,8 +61,11 @@ def run(sock: socket.socket) -> None:
         sock.sendall(encode(Unloadable(reason_of(error))))
         return
     sock.sendall(encode(loaded))
+    base: Batch = batch
+    if first.prefix_caching:
+        base = PromptBatch(batch, partial(pipeline.open_prompt_pipeline, first))
     adapted = partial(pipeline.open_adapter_pipeline, first)
-    serve(sock, inbox, AdapterScheduler(batch, adapted, pipeline.read_adapter, most=first.adapter_pipelines))
+    serve(sock, inbox, AdapterScheduler(base, adapted, pipeline.read_adapter, most=first.adapter_pipelines))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ class Completed:
 
     tokens: tuple[Token, ...]
     finish: Finish
+    prefill: tuple[Token, ...] = ()
+    """The prompt's tokens, where their log-probabilities were asked for."""
 
     @property
     def text(self) -> str:
@@ -35,19 +37,23 @@ class WholeEncoder:
         failure: Callable[[NearstreamError], bytes],
     ) -> None:
         self._tokens: list[list[Token]] = [[] for _ in range(answers)]
+        self._prefills: list[tuple[Token, ...]] = [() for _ in range(answers)]
         self._finishes: dict[int, Finish] = {}
         self._document = document
         self._failure = failure
 
     def feed(self, delta: Delta) -> bytes:
         self._tokens[delta.index] += delta.tokens
+        self._prefills[delta.index] += delta.prefill
         if delta.finish is None:
             return b""
         self._finishes[delta.index] = delta.finish
         if len(self._finishes) < len(self._tokens):
             return b""
         completed = enumerate(self._tokens)
-        return self._document([Completed(tuple(tokens), self._finishes[at]) for at, tokens in completed])
+        return self._document(
+            [Completed(tuple(tokens), self._finishes[at], self._prefills[at]) for at, tokens in completed]
+        )
 
     def fail(self, error: NearstreamError) -> bytes:
         return self._failure(error)

@@ -1,6 +1,7 @@
 """Prints the logits that a model has for the token after some others: `raw_logits.py MODEL 5,6,7`.
 
-In a process of its own, for OpenVINO is never loaded into the tests'.
+With `all` as a third argument it prints a list of them, for the token after each. In a process of its own,
+for OpenVINO is never loaded into the tests'.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import numpy as np
 import openvino
 
-folder, told = sys.argv[1:]
+folder, told, *every = sys.argv[1:]
 tokens = np.array([[int(token) for token in told.split(",")]], dtype=np.int64)
 compiled = openvino.Core().compile_model(
     f"{folder}/openvino_model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
@@ -23,4 +24,4 @@ inputs = {
     "beam_idx": np.zeros(1, dtype=np.int32),
 }
 logits = compiled.create_infer_request().infer(inputs)[0]
-print(json.dumps([float(logit) for logit in logits[0, -1]]))
+print(json.dumps((logits[0] if every else logits[0, -1]).tolist()))

@@ -107,5 +107,5 @@ def _document(shape: Shape, answers: Sequence[Completed], *, array: bool) -> byt
 def _answer(shape: Shape, index: int, answer: Completed) -> bytes:
     details = b""
     if shape.details:
-        details = b', "details": %b' % whole_details(answer.finish, answer.tokens, shape, index)
+        details = b', "details": %b' % whole_details(answer, shape, index)
     return b'{"generated_text": %b%b}' % (encode(shape.beginnings()[index] + answer.text), details)

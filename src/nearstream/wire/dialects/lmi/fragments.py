@@ -6,7 +6,6 @@ Keys come in DJL Serving's order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -14,6 +13,7 @@ import msgspec
 
 from nearstream.core.generation import Finish, Token
 from nearstream.wire.dialects.lmi.terms import LmiRelease
+from nearstream.wire.dialects.whole import Completed
 
 encode = msgspec.json.Encoder().encode
 """Of a string, the same bytes as Python's json with `ensure_ascii=False`."""
@@ -76,17 +76,26 @@ def stream_details(finish: Finish, shape: Shape, index: int) -> bytes:
     return b"{%b}" % _counted(finish, shape, index)
 
 
-def whole_details(finish: Finish, tokens: Sequence[Token], shape: Shape, index: int) -> bytes:
-    """As above for an answer that is sent whole, with every token."""
+def whole_details(answer: Completed, shape: Shape, index: int) -> bytes:
+    """As above for an answer that is sent whole, with every token, also of the prompt where it was asked."""
+    finish, tokens = answer.finish, answer.tokens
     listed = b", ".join([written(token, shape) for token in tokens])
     if shape.later:
-        return b'{"finish_reason": %b, "generated_tokens": %d, "seed": %b, "prefill": [], "tokens": [%b]}' % (
-            reason(finish, shape.release),
-            finish.generated_tokens,
-            encode(finish.seed),
-            listed,
+        return (
+            b'{"finish_reason": %b, "generated_tokens": %d, "seed": %b, "prefill": [%b], "tokens": [%b]}'
+            % (
+                reason(finish, shape.release),
+                finish.generated_tokens,
+                encode(finish.seed),
+                b", ".join([_prefill(token) for token in answer.prefill]),
+                listed,
+            )
         )
     return b'{%b, "tokens": [%b]}' % (_counted(finish, shape, index), listed)
+
+
+def _prefill(token: Token) -> bytes:
+    return b'{"id": %d, "text": %b, "logprob": %b}' % (token.id, encode(token.text), number(token.logprob))
 
 
 def _counted(finish: Finish, shape: Shape, index: int) -> bytes:

@@ -10,6 +10,7 @@ from nearstream.core.errors import NearstreamError
 from nearstream.core.generation import Delta, Token
 from nearstream.wire.dialects.lmi.errors import failure
 from nearstream.wire.dialects.lmi.fragments import NO_TOKEN, Shape, encode, spoken, whole_details
+from nearstream.wire.dialects.whole import Completed
 
 HEAD = b'{"generated_text": "'
 END = b'"}'
@@ -22,6 +23,7 @@ class PieceEncoder:
         self._shape = shape
         self._opening = (HEAD, *_pieces(shape.beginnings()[0]))
         self._tokens: list[Token] = []
+        self._prefill: tuple[Token, ...] = ()
 
     def feed(self, delta: Delta) -> tuple[bytes, ...]:
         parts, finish = list(self._opening), delta.finish
@@ -30,8 +32,10 @@ class PieceEncoder:
             parts += _pieces(spoken(token))
         if self._shape.details:
             self._tokens += delta.tokens
+        self._prefill += delta.prefill
         if finish is not None and self._shape.details:
-            parts.append(b'", "details": %b}' % whole_details(finish, self._tokens, self._shape, 0))
+            answer = Completed(tuple(self._tokens), finish, self._prefill)
+            parts.append(b'", "details": %b}' % whole_details(answer, self._shape, 0))
         elif finish is not None:
             parts.append(END)
         return tuple(parts)

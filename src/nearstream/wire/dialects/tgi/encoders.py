@@ -118,7 +118,13 @@ class WholeDocument:
         listed = b",".join(tokens)
         tops = b',"top_tokens":[%b]' % b",".join([b"[%b]" % token for token in tokens])
         counts = _counts(sequence.finish)
-        return b'%b,"prefill":[],"tokens":[%b]%b' % (counts, listed, tops if self.shape.top_tokens else b"")
+        prefill = b",".join([_prefill(token) for token in sequence.prefill])
+        return b'%b,"prefill":[%b],"tokens":[%b]%b' % (
+            counts,
+            prefill,
+            listed,
+            tops if self.shape.top_tokens else b"",
+        )
 
 
 def _mean_logprob(sequence: Completed) -> float:
@@ -137,6 +143,10 @@ def _token(token: Token) -> bytes:
         _logprob(token.logprob),
         b"true" if token.special else b"false",
     )
+
+
+def _prefill(token: Token) -> bytes:
+    return b'{"id":%d,"text":%b,"logprob":%b}' % (token.id, _json(token.text), _logprob(token.logprob))
 
 
 def _logprob(value: float | None) -> bytes:
