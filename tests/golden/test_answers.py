@@ -60,6 +60,8 @@ BODIES = {
     "openai-completion.sse": completion(stream=True, echo=True),
 }
 
+ECHO = (Token(5, PROMPT),)
+
 
 def joined(*payloads: bytes | tuple[bytes, ...]) -> bytes:
     """Each of these dialects makes one chunk of a token."""
@@ -94,9 +96,10 @@ def root() -> bytes:
     return said(tgi.read(body.encode(), LATEST, route=tgi.Route.COMPAT).call().encoder(IDENTITY))
 
 
-def said(encoder: Encoder) -> bytes:
-    *first, last = TOKENS
-    parts = [encoder.feed(Delta((token,))) for token in first]
+def said(encoder: Encoder, prefill: tuple[Token, ...] = ()) -> bytes:
+    first, *more, last = TOKENS
+    parts = [encoder.feed(Delta((first,), prefill=prefill))]
+    parts += [encoder.feed(Delta((token,))) for token in more]
     return joined(*parts, encoder.feed(Delta((last,), FINISH)))
 
 
@@ -106,7 +109,10 @@ def broken(parsed: ParsedBody) -> bytes:
 
 
 def written() -> dict[str, bytes]:
-    answers = {name: said(parsed.call().encoder(IDENTITY)) for name, parsed in BODIES.items()}
+    answers = {
+        name: said(parsed.call().encoder(IDENTITY), ECHO if "completion" in name else ())
+        for name, parsed in BODIES.items()
+    }
     answers["tgi-root.json"] = root()
     answers["tgi-best-of.json"] = best_of(details=True)
     answers["openai-chat-tools.json"] = called(stream=False)
@@ -127,7 +133,12 @@ def test_the_answer_is_the_same_to_the_byte(name: str):
 
 @pytest.mark.parametrize("name", sorted(BODIES))
 def test_tokens_in_one_delta_or_in_many_make_the_same_bytes(name: str):
-    together = BODIES[name].call().encoder(IDENTITY).feed(Delta(TOKENS, FINISH))
+    together = (
+        BODIES[name]
+        .call()
+        .encoder(IDENTITY)
+        .feed(Delta(TOKENS, FINISH, prefill=ECHO if "completion" in name else ()))
+    )
     assert together == written()[name]
 
 

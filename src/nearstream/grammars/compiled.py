@@ -7,6 +7,7 @@ import json
 from nearstream.core.errors import Invalid
 from nearstream.core.generation import Grammar
 from nearstream.grammars.automaton import automaton
+from nearstream.grammars.calls import call_rules
 from nearstream.grammars.expressions import Expr, Repeat, Seq, seq
 from nearstream.grammars.regex import counted, whole
 from nearstream.grammars.rules import ROOT, Rules, too_large
@@ -22,6 +23,8 @@ def compiled(grammar: Grammar) -> Rules:
         raise too_large(f"its text has more than {MOST_SOURCE_BYTES} bytes")
     if grammar.kind == "regex":
         return _regex_rules(grammar.source)
+    if grammar.kind == "tool_calls":
+        return call_rules(grammar.source)
     try:
         schema = json.loads(grammar.source)
     except (ValueError, RecursionError) as error:

@@ -101,6 +101,9 @@ class Rules:
     def __getitem__(self, name: str) -> Expr:
         return self._rules[name]
 
+    def has(self, name: str) -> bool:
+        return name in self._rules
+
     def pruned(self) -> Rules:
         """Only what `root` leads to and what can come to an end."""
         ends = self._ending()

@@ -26,9 +26,19 @@ from nearstream.grammars.ways import Ways, literals
 
 def schema_rules(schema: bool | dict[str, Any]) -> Rules:
     """The grammar of a schema. Raises Invalid for what is refused, in the words of the keyword that is."""
-    writer = _Writer(Document(schema))
+    rules = Rules()
+    root = schema_value(rules, schema)
+    rules.once(ROOT, lambda: root)
+    pruned = rules.pruned()
+    if not pruned.possible:
+        raise Invalid("grammar is not valid: no value can meet the schema")
+    return pruned
+
+
+def schema_value(rules: Rules, schema: bool | dict[str, Any]) -> Expr:
+    """A value that meets a schema, as a part of `rules`. Raises Invalid as `schema_rules` does."""
     try:
-        return writer.written()
+        return _Writer(Document(schema), rules).root()
     except RecursionError:
         raise Invalid("grammar is not valid: its schemas are nested too deep") from None
 
@@ -36,19 +46,14 @@ def schema_rules(schema: bool | dict[str, Any]) -> Rules:
 class _Writer:
     """Writes a rule for each set of schemas that apply together."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, rules: Rules) -> None:
         self._root = document.root
         self._ways = Ways(document)
-        self._rules = Rules()
+        self._rules = rules
         self._by_places: dict[frozenset[Place], Ref] = {}
 
-    def written(self) -> Rules:
-        root = self._value((self._root,))
-        self._rules.once(ROOT, lambda: root)
-        pruned = self._rules.pruned()
-        if not pruned.possible:
-            raise Invalid("grammar is not valid: no value can meet the schema")
-        return pruned
+    def root(self) -> Expr:
+        return self._value((self._root,))
 
     def _value(self, places: Iterable[Place]) -> Expr:
         """A reference to what meets all these schemas."""

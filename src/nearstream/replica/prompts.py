@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from nearstream.core.errors import TemplateFailed
-from nearstream.core.generation import ChatPrompt, GenerationRequest, Sampling, TextPrompt
+from nearstream.core.generation import ChatPrompt, GenerationRequest, Sampling, TextPrompt, TokenPrompt
 from nearstream.core.ports import GenerationCall
 from nearstream.replica.readiness import ServedModel
 
@@ -23,6 +23,8 @@ class Prompt:
     stop: tuple[str, ...]
     index: int = 0
     """Its place among the answers of its call, as in `Delta.index`."""
+    echo: bool = False
+    """Its own tokens are wanted in the first delta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,19 @@ async def prepare(
             sampling = replace(sampling, stop_token_ids=ends)
         if sampling.do_sample and sampling.seed is None:
             sampling = replace(sampling, seed=entropy.seed())
-        prompts.append(Prompt(text, ids, sampling, settled.max_new_tokens, request.stop, index))
+        prompts.append(Prompt(text, ids, sampling, settled.max_new_tokens, request.stop, index, request.echo))
         previous = request
     return prompts
 
 
 async def prompt_text(
-    prompt: TextPrompt | ChatPrompt, model: ServedModel, now: Callable[[], datetime]
+    prompt: TextPrompt | TokenPrompt | ChatPrompt, model: ServedModel, now: Callable[[], datetime]
 ) -> str:
     """What the model continues. Raises TemplateFailed."""
     if isinstance(prompt, TextPrompt):
         return prompt.text
+    if isinstance(prompt, TokenPrompt):
+        return model.tokenizer.decode(prompt.ids)
     if model.template is None:
         raise TemplateFailed("template not found")
     return await model.template.render(prompt, now=now())
@@ -73,7 +77,11 @@ async def prompt_text(
 async def _encoded(
     request: GenerationRequest, model: ServedModel, now: Callable[[], datetime], max_tokens: int
 ) -> tuple[str, list[int]]:
+    if isinstance(request.prompt, TokenPrompt) and len(request.prompt.ids) > max_tokens:
+        return "", list(request.prompt.ids)
     text = await prompt_text(request.prompt, model, now)
+    if isinstance(request.prompt, TokenPrompt):
+        return text, list(request.prompt.ids)
     ids = await model.encoder.ids(
         text,
         add_special_tokens=isinstance(request.prompt, TextPrompt),

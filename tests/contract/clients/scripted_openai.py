@@ -47,8 +47,8 @@ def script() -> Script:
     for text, answer in (
         (weather.HELLO, GREETING),
         (weather.QUESTION, call("get_weather", city="Paris")),
-        (result, words(ANSWER)),
-        (weather.COMPARE, words(COMPARISON)),
+        (result, ANSWER),
+        (weather.COMPARE, COMPARISON),
         (weather.VISIT, call("Visit", city="Oslo")),
         ("too cold", call("Visit", city="Paris")),
         (weather.REPORT, json.dumps(REPORT)),
@@ -61,11 +61,6 @@ def script() -> Script:
 def call(name: str, **arguments: str) -> str:
     """A call as the model writes it."""
     return json.dumps({"name": name, "arguments": arguments})
-
-
-def words(text: str) -> str:
-    """An answer in words as the model writes it where it may call a tool."""
-    return json.dumps({"content": text})
 
 
 @asynccontextmanager

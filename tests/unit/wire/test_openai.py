@@ -145,7 +145,7 @@ def test_a_response_format_is_a_grammar(form: dict[str, Any], schema: dict[str, 
         ({"temperature": -1}, Invalid, "`temperature` must be strictly positive"),
         ({"max_tokens": 0}, Invalid, "`max_new_tokens` must be strictly positive"),
         ({"stop": list("abcde")}, Invalid, "`stop` supports up to 4"),
-        ({"messages": [{"role": "user"}]}, Misshapen, "a turn of role 'user' has no `content`"),
+        ({"messages": [{"role": "user"}]}, Invalid, "a turn of role 'user' has no `content`"),
         ({"messages": [{"role": 1, "content": ""}]}, Misshapen, "Expected `str`, got `int`"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},

@@ -1,90 +1,157 @@
-"""A tool call as the model writes it, `{"name": …, "arguments": {…}}`, read while it is being written.
+"""Tool calls as the model writes them, `{"name": …, "arguments": {…}}`, read while they are being written.
 
-Where the model may also answer in plain words, it writes `{"content": "…"}` instead.
+They stand as they are or in `<tool_call>` tags. What does not begin like a call is words for the user.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
+_OPENING = "<tool_call>"
 _CALL = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
-_CONTENT = re.compile(r'\s*\{\s*"content"\s*:\s*"')
-# As much of a JSON string as holds no half of an escape or of a surrogate pair.
-_CHARACTERS = re.compile(
-    r'(?:[^"\\]|\\["\\/bfnrt]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}'
-    r"|\\u(?![dD][89abAB])[0-9a-fA-F]{4})*"
+_OPEN_STRING = r'"(?:[^"\\]|\\.)*\\?'
+_IN_ORDER = (
+    *(r"\s*", r"\{", r"\s*", *'"name"', r"\s*", ":", r"\s*", _OPEN_STRING, '"'),
+    *(r"\s*", ",", r"\s*", *'"arguments"', r"\s*", ":", r"\s*"),
 )
+# What a call may still become.
+_BEGINNING = re.compile("(?:".join(_IN_ORDER) + ")?" * (len(_IN_ORDER) - 1), re.DOTALL)
+_NEXT = re.compile(r"\{|" + _OPENING)
+
+_State = Literal["undecided", "words", "head", "arguments", "after"]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a token added: the name of the function called, JSON of its arguments, or words for the user."""
+    """What a token added: words for the user, or the name or some arguments of the call of this number."""
 
+    content: str = ""
+    call: int = 0
     name: str | None = None
     arguments: str = ""
-    content: str = ""
-
-    def __bool__(self) -> bool:
-        return self.name is not None or bool(self.arguments or self.content)
 
 
 class CallReader:
-    """Feed it the answer's text, cut anywhere."""
+    """Feed it the answer's text, cut anywhere. `words`: an answer that calls nothing is allowed."""
 
-    def __init__(self) -> None:
-        self._text = ""
-        self._object: _Object | None = None
-        self._in_words = False
-        self.name: str | None = None
-        """The function that is called, once that is known."""
+    def __init__(self, *, words: bool) -> None:
+        self._words = words
+        self._state: _State = "undecided"
+        self._held = ""
+        self._object = _Object()
+        self.calls = 0
+        """How many have begun: their names are known."""
 
-    def push(self, text: str) -> Piece:
-        if self._object is not None:
-            return Piece(arguments=self._object.push(text))
-        self._text += text
-        if self._in_words:
-            return Piece(content=self._words())
-        if found := _CALL.match(self._text):
-            self.name = str(json.loads(found[1], strict=False))
-            self._object = _Object()
-            return Piece(self.name, self._object.push(self._text[found.end() :]))
-        if found := _CONTENT.match(self._text):
-            self._in_words, self._text = True, self._text[found.end() :]
-            return Piece(content=self._words())
-        return Piece()
+    @property
+    def complete(self) -> bool:
+        """Whether there are calls, and the last one is whole."""
+        return self.calls > 0 and self._state == "after"
 
     @property
     def unread(self) -> str:
         """The text so far where it is neither a call nor words yet."""
-        return "" if self._in_words or self._object else self._text
+        return self._held if self._state in {"undecided", "head"} and not self.calls else ""
 
-    def _words(self) -> str:
-        found = _CHARACTERS.match(self._text)
-        raw = found[0] if found else ""
-        self._text = self._text[len(raw) :]
-        words = str(json.loads(f'"{raw}"', strict=False))
-        return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    def push(self, text: str) -> list[Piece]:
+        self._held += text
+        return list(self._read())
+
+    def flush(self) -> list[Piece]:
+        """At the end: words that were held because a call may have begun with them."""
+        held, self._held = self._held, ""
+        worded = self._state == "words" or (self._words and not self.calls and self._state != "after")
+        return [Piece(held)] if held and worded else []
+
+    def _read(self) -> Iterator[Piece]:
+        while True:
+            before = self._state, len(self._held)
+            if self._state == "undecided":
+                self._decide()
+            elif self._state == "words":
+                yield from self._spoken()
+            elif self._state == "head":
+                yield from self._named()
+            elif self._state == "arguments":
+                yield from self._argued()
+            else:
+                self._find_next()
+            if (self._state, len(self._held)) == before:
+                return
+
+    def _decide(self) -> None:
+        text = self._held.lstrip()
+        if text.startswith(("{", _OPENING)):
+            self._state = "head"
+        elif self._words and not _OPENING.startswith(text):
+            self._state = "words"
+
+    def _spoken(self) -> Iterator[Piece]:
+        """Words up to a call, or up to what may begin one."""
+        before, opening, rest = self._held.partition(_OPENING)
+        if opening:
+            self._state, self._held = "head", opening + rest
+        else:
+            kept = _beginning(before)
+            before, self._held = before[: len(before) - kept], before[len(before) - kept :]
+        if before:
+            yield Piece(before)
+
+    def _named(self) -> Iterator[Piece]:
+        """The text is kept as it came until the call's name is known, or until it cannot be a call."""
+        opening = self._held.find(_OPENING) if self._held.lstrip().startswith(_OPENING) else -1
+        start = opening + len(_OPENING) if opening >= 0 else 0
+        found = _CALL.match(self._held, start)
+        if found:
+            self._state, self._object = "arguments", _Object()
+            self._held = self._held[found.end() :]
+            self.calls += 1
+            yield Piece(call=self.calls - 1, name=str(json.loads(found[1], strict=False)))
+        elif self._words and not self.calls and not start and not _BEGINNING.fullmatch(self._held):
+            self._state = "words"
+
+    def _argued(self) -> Iterator[Piece]:
+        arguments, self._held = self._object.push(self._held)
+        if self._object.ended:
+            self._state = "after"
+        if arguments:
+            yield Piece(call=self.calls - 1, arguments=arguments)
+
+    def _find_next(self) -> None:
+        """Past the end of a call and its tag, to the next one."""
+        found = _NEXT.search(self._held)
+        if found:
+            self._state, self._held = "head", self._held[found.start() :]
+        else:
+            self._held = self._held[len(self._held) - _beginning(self._held) :]
+
+
+def _beginning(text: str) -> int:
+    """The length of the end of `text` with which a tag may begin."""
+    return next((size for size in range(len(_OPENING) - 1, 0, -1) if text.endswith(_OPENING[:size])), 0)
 
 
 class _Object:
-    """Passes the text of one JSON object on, and nothing of what is around it."""
+    """Passes the text of one JSON object on."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._in_string = False
         self._escaped = False
-        self._ended = False
+        self.ended = False
 
-    def push(self, text: str) -> str:
-        if not self._depth and not self._ended:
+    def push(self, text: str) -> tuple[str, str]:
+        """What of the text belongs to the object, and what comes after its end."""
+        if not self._depth:
             text = text.lstrip()
         for at, character in enumerate(text):
-            if self._ended:
-                return text[:at]
+            if self.ended:
+                return text[:at], text[at:]
             self._read(character)
-        return text
+        return text, ""
 
     def _read(self, character: str) -> None:
         if self._escaped:
@@ -98,4 +165,4 @@ class _Object:
             self._depth += 1
         elif character in "}]":
             self._depth -= 1
-            self._ended = self._depth <= 0
+            self.ended = self._depth <= 0

@@ -6,6 +6,7 @@ The constant parts of a chunk are put together once for an answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nearstream.core.errors import NearstreamError, ToolFailed
 from nearstream.core.generation import Delta, Token
@@ -48,15 +49,18 @@ class ChunkEncoder:
         self._close = b"}" if form.chat else b""
         null_usage = form.chat if style.null_usage_in_chat else form.include_usage
         self._end = b'}],"usage":null}\n\n' if null_usage else b"}]}\n\n"
-        self._echoes = list(form.echoes)
-        self._offsets = [len(echo) for echo in form.echoes] or [0] * form.choices
-        self._readers = [CallReader() for _ in range(form.choices)] if form.tools else []
-        trims = style.trims_stops and not form.tools
+        self._offsets = [0] * form.choices
+        self._readers = [CallReader(words=form.words) for _ in range(form.choices)] if form.tools else []
+        trims = style.trims_stops
         self._trimmers = [StopTrimmer(form.stops) for _ in range(form.choices)] if trims else []
         self._usage = Usage(form)
+        self._prefills: dict[int, tuple[Token, ...]] = {}
+        """The prompts' tokens that are yet to be sent."""
 
     def feed(self, delta: Delta) -> bytes:
         index, finish = delta.index, delta.finish
+        if delta.prefill:
+            self._prefills[index] = delta.prefill
         if finish is None:
             return b"".join([self._chunk(index, token, _NULL) for token in delta.tokens])
         *before, last = delta.tokens or (_NO_TOKEN,)
@@ -97,53 +101,67 @@ class ChunkEncoder:
         return self._text_chunk(index, text, tokens, reason)
 
     def _text_chunk(self, index: int, text: str, tokens: Sequence[Token], reason: bytes) -> bytes:
-        if self._echoes:
-            text, self._echoes[index] = self._echoes[index] + text, ""
+        prefill = self._prefills.pop(index, ()) if self._prefills else ()
+        if prefill:
+            text = shown(prefill) + text
         head, self._heads[index] = self._heads[index], self._later_heads[index]
         return b'%b%b%b,"logprobs":%b,"finish_reason":%b%b' % (
             head,
             encode(text),
             self._close,
-            self._logprobs(index, tokens) if self._form.logprobs else _NULL,
+            self._logprobs(index, (*prefill, *tokens), len(prefill)) if self._form.logprobs else _NULL,
             reason,
             self._end,
         )
 
     def _call_chunk(self, index: int, token: Token, reason: bytes) -> bytes:
         """b"" while it is open whether the model calls a function or answers in words."""
-        reader = self._readers[index]
-        piece = reader.push("" if token.special else token.text)
-        ends = reason is not _NULL
-        if not piece and not ends:
+        reader, ends = self._readers[index], reason is not _NULL
+        text = "" if token.special else token.text
+        if self._trimmers:
+            text, _ = self._trimmers[index].push(token, last=ends)
+            if self._trimmers[index].stopped and ends:
+                reason = self._style.reasons["stop"]
+        pieces = reader.push(text)
+        if not pieces and not ends:
             return b""
         if ends:
-            piece, reason = _ended(reader, piece, reason)
+            last, reason = ended(reader, reason)
+            pieces += last
         role, self._roles[index] = self._roles[index], self._later_role
         return b'%b,"choices":[{"index":%d,"delta":{%b%b},"logprobs":%b,"finish_reason":%b%b' % (
             self._opening,
             index,
             role,
-            self._call(piece, index) if reader.name is not None else b'"content":%b' % encode(piece.content),
+            self._delta(pieces, index),
             self._logprobs(index, (token,)) if self._form.logprobs else _NULL,
             reason,
             self._end,
         )
 
+    def _delta(self, pieces: Sequence[Piece], index: int) -> bytes:
+        content = "".join([piece.content for piece in pieces])
+        calls = [self._call(piece, index) for piece in _by_call(pieces)]
+        called = b'"tool_calls":[%b]' % b",".join(calls)
+        if not calls:
+            return b'"content":%b' % encode(content)
+        return b'"content":%b,%b' % (encode(content), called) if content else called
+
     def _call(self, piece: Piece, index: int) -> bytes:
         """Id, type and name are sent once: clients join what is sent again."""
         identity = name = b""
         if piece.name is not None:
-            identity = b'"id":%b,"type":"function",' % call_id(self._identity, index)
+            identity = b'"id":%b,"type":"function",' % call_id(self._identity, index, piece.call)
             name = b'"name":%b,' % encode(piece.name)
         arguments = encode(piece.arguments)
-        return b'"tool_calls":[{"index":0,%b"function":{%b"arguments":%b}}]' % (identity, name, arguments)
+        return b'{"index":%d,%b"function":{%b"arguments":%b}}' % (piece.call, identity, name, arguments)
 
-    def _logprobs(self, index: int, tokens: Sequence[Token]) -> bytes:
+    def _logprobs(self, index: int, tokens: Sequence[Token], prefill: int = 0) -> bytes:
         if self._form.chat:
             return chat_logprobs(tokens, self._form, with_bytes=self._style.token_bytes)
         offset = self._offsets[index]
-        self._offsets[index] += sum([len(token.text) for token in tokens if not token.special])
-        return text_logprobs(tokens, self._form, offset)
+        self._offsets[index] += len(shown(tokens))
+        return text_logprobs(tokens, self._form, offset, prefill=prefill)
 
 
 def whole_encoder(form: Form, style: Style, identity: Identity) -> Encoder:
@@ -173,14 +191,14 @@ class CompletionDocument:
     def _choice(self, index: int, answer: Completed) -> bytes:
         form, reason = self._form, self._style.reasons[answer.finish.reason]
         text, tokens = answer.text, list(answer.tokens)
+        text, tokens, reason = self._trimmed(answer, reason)
         if form.tools:
             message, reason = self._called(text, reason, index)
         else:
-            text, tokens, reason = self._trimmed(answer, reason)
             message = b'{%b"content":%b}' % (_ROLE, encode(text))
-        echo = form.echoes[index] if form.echoes else ""
-        content = b'"message":%b' % message if form.chat else b'"text":%b' % encode(echo + text)
-        logprobs = self._logprobs(tokens, len(echo)) if form.logprobs else _NULL
+        prefill = answer.prefill if form.echo else ()
+        content = b'"message":%b' % message if form.chat else b'"text":%b' % encode(shown(prefill) + text)
+        logprobs = self._logprobs([*prefill, *tokens], len(prefill)) if form.logprobs else _NULL
         return b'{"index":%d,%b,"logprobs":%b,"finish_reason":%b}' % (index, content, logprobs, reason)
 
     def _trimmed(self, answer: Completed, reason: bytes) -> tuple[str, list[Token], bytes]:
@@ -193,32 +211,75 @@ class CompletionDocument:
             kept += tokens
         return "".join(texts), kept, self._style.reasons["stop"] if trimmer.stopped else reason
 
-    def _logprobs(self, tokens: Sequence[Token], offset: int) -> bytes:
+    def _logprobs(self, tokens: Sequence[Token], prefill: int) -> bytes:
         if self._form.chat:
             return chat_logprobs(tokens, self._form, with_bytes=self._style.token_bytes)
-        return text_logprobs(tokens, self._form, offset)
+        return text_logprobs(tokens, self._form, 0, prefill=prefill)
 
     def _called(self, text: str, reason: bytes, index: int) -> tuple[bytes, bytes]:
-        reader = CallReader()
-        piece, reason = _ended(reader, reader.push(text), reason)
-        if reader.name is None:
-            return b'{%b"content":%b}' % (_ROLE, encode(piece.content)), reason
+        reader = CallReader(words=self._form.words)
+        pieces = reader.push(text)
+        last, reason = ended(reader, reason)
+        content, calls = joined([*pieces, *last])
+        if not calls:
+            return b'{%b"content":%b}' % (_ROLE, encode(content)), reason
         described = self._style.null_descriptions
-        call = b'{"id":%b,"type":"function","function":{%b"name":%b,"arguments":%b}}' % (
-            call_id(self._identity, index),
-            b'"description":null,' if described else b"",
-            encode(reader.name),
-            encode(piece.arguments),
-        )
-        return b'{%b%b"tool_calls":[%b]}' % (_ROLE, b"" if described else b'"content":null,', call), reason
+        written = [
+            b'{"id":%b,"type":"function","function":{%b"name":%b,"arguments":%b}}'
+            % (
+                call_id(self._identity, index, at),
+                b'"description":null,' if described else b"",
+                encode(name),
+                encode(arguments),
+            )
+            for at, (name, arguments) in enumerate(calls)
+        ]
+        words = encode(content) if content else _NULL
+        said = b'"content":%b,' % words if content or not described else b""
+        return b'{%b%b"tool_calls":[%b]}' % (_ROLE, said, b",".join(written)), reason
 
 
-def _ended(reader: CallReader, piece: Piece, reason: bytes) -> tuple[Piece, bytes]:
-    """The last piece and why the answer ended. Raises ToolFailed if it is neither a call nor words."""
-    if reader.name is not None:
-        return piece, CALLED if reason == OPENAI_REASONS["eos"] else reason
-    if not reader.unread:
-        return piece, reason
-    if reason == OPENAI_REASONS["eos"]:
-        raise ToolFailed(f"Failed to parse generated text: {reader.unread!r}")
-    return Piece(content=reader.unread), reason
+def _by_call(pieces: Sequence[Piece]) -> list[Piece]:
+    """What was added to each call, as one piece."""
+    found: dict[int, Piece] = {}
+    for piece in pieces:
+        if piece.name is None and not piece.arguments:
+            continue
+        before = found.get(piece.call, Piece(call=piece.call))
+        name = before.name if piece.name is None else piece.name
+        found[piece.call] = replace(before, name=name, arguments=before.arguments + piece.arguments)
+    return list(found.values())
+
+
+def shown(tokens: Sequence[Token]) -> str:
+    """The text of tokens that are not special."""
+    return "".join([token.text for token in tokens if not token.special])
+
+
+def joined(pieces: Sequence[Piece]) -> tuple[str, list[tuple[str, str]]]:
+    """The words of a whole answer, and its calls: the name and the arguments of each."""
+    content, calls = "".join([piece.content for piece in pieces]), list[tuple[str, str]]()
+    for piece in pieces:
+        if piece.name is not None:
+            calls.append((piece.name, ""))
+        elif calls:
+            name, arguments = calls[-1]
+            calls[-1] = name, arguments + piece.arguments
+    return content, calls
+
+
+def ended(reader: CallReader, reason: bytes) -> tuple[list[Piece], bytes]:
+    """The last pieces and why the answer ended; a call that is not whole was cut.
+
+    Raises ToolFailed if an answer that came to its end is neither a call nor words.
+    """
+    if reader.calls:
+        return reader.flush(), CALLED if reader.complete else reason
+    unread = reader.unread
+    if reason == OPENAI_REASONS["length"]:
+        # The beginning of a call is no words.
+        return ([] if unread.lstrip().startswith("{") else reader.flush()), reason
+    words = reader.flush()
+    if unread and not words:
+        raise ToolFailed(f"Failed to parse generated text: {unread!r}")
+    return words, reason

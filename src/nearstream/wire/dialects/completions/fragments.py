@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from string import ascii_letters, digits
 
 import msgspec
 
@@ -13,6 +15,7 @@ from nearstream.wire.framing import sse
 
 encode = msgspec.json.Encoder().encode
 CALLED = b'"tool_calls"'
+_ID_CHARACTERS = ascii_letters + digits
 DONE = sse.frame(b"[DONE]")
 
 
@@ -28,8 +31,10 @@ class Form:
     logprobs: bool = False
     top_tokens: bool = False
     tools: bool = False
-    echoes: tuple[str, ...] = ()
-    """The prompt of each choice, where its text is to include it."""
+    words: bool = True
+    """With `tools`: the model may answer in words."""
+    echo: bool = False
+    """The text begins with the prompt's, which the first delta brings."""
     stops: tuple[str, ...] = ()
     """The stop strings that were asked for."""
 
@@ -69,9 +74,10 @@ def opening(kind: str, identity: Identity) -> bytes:
     )
 
 
-def call_id(identity: Identity, index: int) -> bytes:
-    """No two calls of one conversation have the same."""
-    return encode(f"call_{identity.id}" + (f"_{index}" if index else ""))
+def call_id(identity: Identity, index: int, call: int) -> bytes:
+    """Of a call of a choice: nine letters and digits, for Mistral's templates take nothing else."""
+    digest = int.from_bytes(sha256(f"{identity.id}/{index}/{call}".encode()).digest())
+    return encode("".join([_ID_CHARACTERS[digest // 62**place % 62] for place in range(9)]))
 
 
 def chat_logprobs(tokens: Sequence[Token], form: Form, *, with_bytes: bool) -> bytes:
@@ -79,8 +85,11 @@ def chat_logprobs(tokens: Sequence[Token], form: Form, *, with_bytes: bool) -> b
     return b'{"content":[%b]}' % b",".join([_logprob(token, form, with_bytes=with_bytes) for token in tokens])
 
 
-def text_logprobs(tokens: Sequence[Token], form: Form, offset: int) -> bytes:
-    """The older form, four lists of one length; `offset` is the first token's, in characters."""
+def text_logprobs(tokens: Sequence[Token], form: Form, offset: int, *, prefill: int = 0) -> bytes:
+    """The older form, four lists of one length; `offset` is the first token's, in characters.
+
+    Of the first `prefill` tokens, the prompt's, no alternative is known.
+    """
     offsets = []
     for token in tokens:
         offsets.append(offset)
@@ -88,6 +97,7 @@ def text_logprobs(tokens: Sequence[Token], form: Form, offset: int) -> bytes:
     texts = [encode(token.text) for token in tokens]
     values = [_number(token.logprob) for token in tokens]
     tops = [b"{%b:%b}" % pair for pair in zip(texts, values, strict=True)]
+    tops[:prefill] = [b"null"] * prefill
     return b'{"tokens":[%b],"token_logprobs":[%b],"top_logprobs":%b,"text_offset":%b}' % (
         b",".join(texts),
         b",".join(values),

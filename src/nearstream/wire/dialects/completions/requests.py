@@ -6,26 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from nearstream.core.errors import BatchTooLarge, OptionInvalid, ToolFailed, Unsupported
-from nearstream.core.generation import ChatPrompt, GenerationRequest, Sampling, TextPrompt
+from nearstream.core.errors import BatchTooLarge, OptionInvalid, ToolFailed
+from nearstream.core.generation import (
+    ChatPrompt,
+    GenerationRequest,
+    Message,
+    Sampling,
+    TextPrompt,
+    TokenPrompt,
+)
 from nearstream.core.ports import Encoder, Identity, Settled
 from nearstream.wire.dialects.completions.bodies import (
     ChatBody,
     Common,
     CompletionBody,
-    grammar_document,
+    extended,
     message,
+    misplaced,
+    prompts,
     stops,
 )
+from nearstream.wire.dialects.completions.constraints import constraint
 from nearstream.wire.dialects.completions.encoders import ChunkEncoder, whole_encoder
 from nearstream.wire.dialects.completions.fragments import Form
 from nearstream.wire.dialects.completions.style import Style
-from nearstream.wire.dialects.completions.tools import PROMPT, call_schema, chosen, may_answer_in_words
+from nearstream.wire.dialects.completions.tools import IN_WORDS, PROMPT, Offer, call_schema, offer
 from nearstream.wire.framing import sse
 
 # What engines call otherwise.
 CHAT_NAMES = {"top_n_tokens": "top_logprobs", "grammar": "response_format"}
-TEXT_NAMES = {"top_n_tokens": "logprobs", "prefill_logprobs": "echo"}
+TEXT_NAMES = {"top_n_tokens": "logprobs", "prefill_logprobs": "echo", "grammar": "response_format"}
+_CONSTRAINTS = ("response_format", "guided_json", "guided_regex", "guided_choice", "structured_outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,9 @@ class CompletionCall:
     rules: Rules
     form: Form
     style: Style
+    offered: Offer | None = None
+    constrained_words: bool = False
+    """An answer in words must meet the grammar of the options."""
 
     @property
     def stream(self) -> bool:
@@ -89,36 +103,49 @@ class CompletionCall:
         return b""
 
     def settle(self, request: GenerationRequest, *, prompt_tokens: int) -> Settled:
-        return self.rules.settle(request, self.options, prompt_tokens=prompt_tokens)
+        settled = self.rules.settle(request, self.options, prompt_tokens=prompt_tokens)
+        if self.offered is None:
+            return settled
+        otherwise = settled.sampling.grammar if self.constrained_words else None
+        grammar = self.offered.grammar(otherwise)
+        return replace(settled, sampling=replace(settled.sampling, grammar=grammar))
 
     def encoder(self, identity: Identity) -> Encoder:
         encoder = ChunkEncoder if self.stream else whole_encoder
         return encoder(self.form, self.style, identity)
 
 
-def chat_names(chat: ChatBody) -> dict[str, str]:
+def option_names(body: Common) -> dict[str, str]:
     """Engines' options as this body calls them."""
-    return CHAT_NAMES | ({"grammar": "tools"} if chat.tools else {})
+    names = CHAT_NAMES if isinstance(body, ChatBody) else TEXT_NAMES
+    if isinstance(body, ChatBody) and body.tools:
+        return names | {"grammar": "tools"}
+    sent = [name for name in _CONSTRAINTS if getattr(body, name) is not None]
+    return names | ({"grammar": sent[0]} if sent else {})
 
 
 def chat_call(chat: ChatBody, rules: Rules, style: Style) -> CompletionCall:
     """Raises Invalid, ToolFailed, Unsupported."""
+    if not chat.messages:
+        raise misplaced("`messages` is empty: send at least one turn", "messages")
     if chat.top_logprobs and not chat.logprobs:
         raise OptionInvalid("logprobs", "`logprobs` must be true when `top_logprobs` is set")
-    tools = chosen(chat.tools, chat.tool_choice)
-    grammar = grammar_document(chat.response_format)
-    if tools and grammar:
+    found, offered = (
+        constraint(chat),
+        offer(chat.tools, chat.tool_choice, parallel=bool(chat.parallel_tool_calls)),
+    )
+    document = None if found is None else found[1]
+    if style.tools_exclude_grammar and document and chat.tools is not None and _may_call(chat):
         raise ToolFailed("Grammar and tools are mutually exclusive")
-    if tools:
-        schema = call_schema(tools, words=may_answer_in_words(chat.tool_choice))
-        grammar = {"type": "json", "value": schema}
+    if offered and found and found[0] not in {"response_format", "guided_json"}:
+        raise OptionInvalid(found[0], f"`{found[0]}` and `tools` exclude each other")
+    if offered and not (document and offered.words):
+        document = {"type": "json", "value": call_schema(offered.tools)}
     tokens = chat.max_tokens if chat.max_completion_tokens is None else chat.max_completion_tokens
-    options = Options(chat, tokens, chat.top_logprobs, grammar)
+    options = Options(chat, tokens, chat.top_logprobs, document)
     rules.check(options)
-    turns = tuple(message(turn) for turn in chat.messages)
-    tool_prompt = chat.tool_prompt or PROMPT
-    prompt = ChatPrompt(turns, tuple(tools), tool_prompt) if tools else ChatPrompt(turns)
-    requests = _requests([prompt], options, rules)
+    turns = tuple(message(turn, at) for at, turn in enumerate(chat.messages))
+    requests = _requests([_prompt(turns, offered, chat.tool_prompt)], options, rules)
     form = Form(
         chat=True,
         choices=len(requests),
@@ -126,30 +153,43 @@ def chat_call(chat: ChatBody, rules: Rules, style: Style) -> CompletionCall:
         include_usage=_include_usage(chat),
         logprobs=bool(chat.logprobs),
         top_tokens=_chosen_is_top(requests, options),
-        tools=bool(tools),
+        tools=offered is not None,
+        words=offered is None or offered.words,
         stops=tuple(stops(chat)),
     )
-    return CompletionCall(requests, options, rules, form, style)
+    within = found is not None and offered is not None and offered.words
+    return CompletionCall(requests, options, rules, form, style, offered, constrained_words=within)
+
+
+def _may_call(chat: ChatBody) -> bool:
+    return chat.tool_choice != "none"
+
+
+def _prompt(turns: tuple[Message, ...], offered: Offer | None, tool_prompt: str | None) -> ChatPrompt:
+    if offered is None:
+        return ChatPrompt(turns)
+    told = f"{PROMPT} {IN_WORDS}" if offered.words else PROMPT
+    return ChatPrompt(turns, offered.tools, tool_prompt or told)
 
 
 def text_call(body: CompletionBody, rules: Rules, style: Style) -> CompletionCall:
     """Raises Invalid, BatchTooLarge, Unsupported."""
-    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-    if len(prompts) > rules.most_choices:
+    given = prompts(body)
+    if len(given) > rules.most_choices:
         raise BatchTooLarge(
             f"Number of prompts exceeds the maximum allowed batch size of {rules.most_choices}"
         )
-    if body.suffix:
-        raise Unsupported("suffix", "nearstream", "the model continues text, it does not fill gaps")
-    shortest = min(prompts, key=len, default="")
-    options = Options(body, body.max_tokens, body.logprobs, shortest_text=shortest)
+    found = constraint(body)
+    texts = [prompt.text if isinstance(prompt, TextPrompt) else "tokens" for prompt in given]
+    document = None if found is None else found[1]
+    options = Options(
+        body, body.max_tokens, body.logprobs, document, shortest_text=min(texts, key=len, default="")
+    )
     rules.check(options)
-    requests = _requests([TextPrompt(text) for text in prompts], options, rules)
-    if body.echo and body.logprobs is not None:
-        requests = tuple(
-            replace(request, sampling=replace(request.sampling, prefill_logprobs=True))
-            for request in requests
-        )
+    requests = _requests(given, options, rules)
+    if body.echo:
+        measured = body.logprobs is not None
+        requests = tuple([_echoed(request, measured=measured) for request in requests])
     choices = body.n or 1
     form = Form(
         chat=False,
@@ -158,14 +198,19 @@ def text_call(body: CompletionBody, rules: Rules, style: Style) -> CompletionCal
         include_usage=_include_usage(body),
         logprobs=body.logprobs is not None,
         top_tokens=_chosen_is_top(requests, options),
-        echoes=tuple(text for text in prompts for _ in range(choices)) if body.echo else (),
+        echo=bool(body.echo),
         stops=tuple(stops(body)),
     )
     return CompletionCall(requests, options, rules, form, style)
 
 
+def _echoed(request: GenerationRequest, *, measured: bool) -> GenerationRequest:
+    sampling = replace(request.sampling, prefill_logprobs=measured)
+    return replace(request, sampling=sampling, echo=True)
+
+
 def _requests(
-    prompts: Sequence[ChatPrompt | TextPrompt], options: Options, rules: Rules
+    prompts: Sequence[ChatPrompt | TextPrompt | TokenPrompt], options: Options, rules: Rules
 ) -> tuple[GenerationRequest, ...]:
     """`n` for each prompt, those of one prompt side by side. Each of them has a seed of its own."""
     body, most = options.body, rules.most_choices
@@ -176,7 +221,7 @@ def _requests(
         raise OptionInvalid(
             "n", f"`n` times the number of prompts must be <= {most}. Given: {len(prompts) * choices}"
         )
-    sampling, tokens = rules.sampling(options), options.max_new_tokens
+    sampling, tokens = extended(rules.sampling(options), body), options.max_new_tokens
     return tuple(
         GenerationRequest(
             prompt=prompt,

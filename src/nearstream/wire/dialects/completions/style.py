@@ -39,5 +39,7 @@ class Style:
     """Every chunk of a chat has `"usage": null`, not only where usage was asked for."""
     token_bytes: bool = True
     """Log-probabilities of a chat list each token's bytes."""
+    tools_exclude_grammar: bool = False
+    """A `response_format` beside `tools` is an error, also where the list of tools is empty."""
     null_descriptions: bool = False
     """A tool call in a whole answer has `"description": null`, and no `content` beside it."""

@@ -1,31 +1,29 @@
 """Tools of a chat: which of them the model may call, and the schema that holds it to one of them.
 
-As in TGI an absent `tool_choice` is "auto", and the choice decides alone: the model's answer is constrained.
+As in TGI an absent `tool_choice` is "auto": the model calls one of them or answers in words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
-from nearstream.core.errors import Misshapen, ToolFailed
-from nearstream.core.generation import Tool
+from nearstream.core.errors import Misshapen, ToolFailed, Unsupported
+from nearstream.core.generation import Grammar, Tool
 
 Shape = TypeVar("Shape")
+IN_WORDS = "Where no function helps, answer in plain words."
 PROMPT = (
     'You can call one of the functions above: answer with {"name": function name, "arguments": its arguments '
     "as a JSON object}, with values, not variables."
 )
 _NOTHING: dict[str, Any] = {"properties": {}, "additionalProperties": False}
 """What a tool without parameters takes."""
-_WORDS = {
-    "type": "object",
-    "properties": {"content": {"type": "string"}},
-    "required": ["content"],
-    "additionalProperties": False,
-}
+MOST_CALLS = 16
+"""In one answer, where several are asked for."""
 
 
 class ToolFunction(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,30 +40,57 @@ class ToolBody(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "function"
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The tools of which the model may call `most`; `words`: it may answer in words instead."""
+
+    tools: tuple[Tool, ...]
+    words: bool
+    most: int = 1
+
+    def grammar(self, otherwise: Grammar | None) -> Grammar:
+        """What the model may write. `otherwise`: what words must fit, where there is such a thing."""
+        offered: dict[str, Any] = {"schema": call_schema(self.tools), "words": self.words, "most": self.most}
+        if otherwise is not None and self.words:
+            offered["otherwise"] = msgspec.json.decode(otherwise.source)
+        return Grammar("tool_calls", msgspec.json.encode(offered).decode())
+
+
+def offer(
+    tools: list[dict[str, Any]] | None, choice: str | dict[str, Any] | None, *, parallel: bool
+) -> Offer | None:
+    """None where the model is to answer in words. Raises Invalid, ToolFailed for a choice of no tool."""
+    allowed = choice.get("allowed_tools") if isinstance(choice, dict) else None
+    if isinstance(allowed, dict):
+        names = {_name(one) for one in allowed.get("tools") or ()}
+        tools = [document for document in tools or () if _tool(document).name in names]
+        choice = allowed.get("mode", "auto")
+    found = chosen(tools, choice)
+    if not found:
+        return None
+    return Offer(tuple(found), _name(choice) == "auto", MOST_CALLS if parallel else 1)
+
+
 def chosen(tools: list[dict[str, Any]] | None, choice: str | dict[str, Any] | None) -> list[Tool]:
     """The tools of which the model may call one; none where it is to answer in words.
 
     Raises Misshapen, and ToolFailed where the choice names none of them.
     """
-    if not tools or _name(choice) == "none":
+    name = _name(choice)
+    if not tools or name == "none":
         return []
     offered = [_tool(document) for document in tools]
-    name = _name(choice)
-    if name in {"auto", "required"}:
-        return offered
     found = [tool for tool in offered if tool.name == name]
+    if name in {"auto", "required", "any"} and (isinstance(choice, str | None) or not found):
+        return offered
     if not found:
         raise ToolFailed(f"Tool with name {name} not found")
     return found
 
 
-def may_answer_in_words(choice: str | dict[str, Any] | None) -> bool:
-    return _name(choice) == "auto"
-
-
-def call_schema(tools: Sequence[Tool], *, words: bool) -> dict[str, Any]:
-    """The JSON schema of a call of one of `tools`; with `words`, of an answer in words as well."""
-    forms = [_call(tool, index) for index, tool in enumerate(tools)] + ([_WORDS] if words else [])
+def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
+    """The JSON schema of a call of one of `tools`."""
+    forms = [_call(tool, index) for index, tool in enumerate(tools)]
     return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
 
@@ -96,6 +121,9 @@ def _refers(schema: object) -> bool:
 
 
 def _tool(document: dict[str, Any]) -> Tool:
+    kind = document.get("type", "function")
+    if kind != "function" and isinstance(kind, str):
+        raise Unsupported("tools", "nearstream", f"a tool of type {kind!r} is none; send functions")
     function = _converted(document, ToolBody, "tools").function
     parameters = function.parameters if function.parameters is not None else function.arguments
     schema = {"type": "object"} | (_NOTHING if parameters is None else parameters)

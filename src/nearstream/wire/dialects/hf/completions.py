@@ -15,13 +15,13 @@ from nearstream.core.errors import Invalid, NearstreamError, Unsupported
 from nearstream.core.generation import GenerationRequest, Sampling
 from nearstream.core.ports import Settled
 from nearstream.wire.dialects.completions.bodies import ChatBody, CompletionBody, biases, stops
+from nearstream.wire.dialects.completions.fields import check_fields
 from nearstream.wire.dialects.completions.fragments import DONE
 from nearstream.wire.dialects.completions.requests import (
-    TEXT_NAMES,
     CompletionCall,
     Options,
     chat_call,
-    chat_names,
+    option_names,
     text_call,
 )
 from nearstream.wire.dialects.completions.style import OPENAI_REASONS, Style
@@ -56,21 +56,30 @@ STYLE = Style(
     null_usage_in_chat=True,
     token_bytes=False,
     null_descriptions=True,
+    tools_exclude_grammar=True,
 )
 
 
 def read_chat(body: bytes, terms: Terms) -> ParsedCompletion:
     """Raises Malformed or Misshapen."""
-    chat = decode(body, ChatBody)
-    return ParsedCompletion(
-        bool(chat.stream), chat_names(chat), lambda: chat_call(chat, TgiRules(terms), STYLE)
-    )
+    chat, keys = decode(body, ChatBody), decode(body, dict[str, msgspec.Raw])
+
+    def checked() -> CompletionCall:
+        check_fields(keys, ChatBody.__struct_fields__, strict=False)
+        return chat_call(chat, TgiRules(terms), STYLE)
+
+    return ParsedCompletion(bool(chat.stream), option_names(chat), checked)
 
 
 def read_completion(body: bytes, terms: Terms) -> ParsedCompletion:
     """Raises Malformed or Misshapen."""
-    text = decode(body, CompletionBody)
-    return ParsedCompletion(bool(text.stream), TEXT_NAMES, lambda: text_call(text, TgiRules(terms), STYLE))
+    text, keys = decode(body, CompletionBody), decode(body, dict[str, msgspec.Raw])
+
+    def checked() -> CompletionCall:
+        check_fields(keys, CompletionBody.__struct_fields__, strict=False)
+        return text_call(text, TgiRules(terms), STYLE)
+
+    return ParsedCompletion(bool(text.stream), option_names(text), checked)
 
 
 def models(model: str) -> bytes:

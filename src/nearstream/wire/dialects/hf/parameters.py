@@ -10,7 +10,10 @@ from nearstream.wire.dialects.json_bodies import Count, Seed, Signed
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """As sent. Null is taken for an optional number or text, not for a switch or a list."""
+    """As sent. Null is taken for an optional number or text, not for a switch or a list.
+
+    Benchmarks send `ignore_eos` in one form or the other.
+    """
 
     best_of: Count | None = None
     temperature: float | None = None
@@ -31,6 +34,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     top_n_tokens: Count | None = None
     grammar: dict[str, Any] | None = None
     adapter_id: str | None = None
+    ignore_eos: bool | None = None
+    ignore_eos_token: bool | None = None
 
 
 class GenerateBody(msgspec.Struct, frozen=True, kw_only=True):

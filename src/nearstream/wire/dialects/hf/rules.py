@@ -86,6 +86,7 @@ def sampling(parameters: Parameters, terms: Terms) -> Sampling:
         top_n_tokens=0 if chosen_is_top(parameters) else parameters.top_n_tokens or 0,
         prefill_logprobs=parameters.decoder_input_details,
         watermark=parameters.watermark,
+        ignore_eos=bool(parameters.ignore_eos or parameters.ignore_eos_token),
         adapter=adapter if adapter and adapter in terms.adapters else None,
     )
 
