@@ -42,16 +42,22 @@ def pages_checked(pages: PageRules, errors: ErrorDialect) -> Middleware:
 
 
 def key_checked(
-    key: str | None, errors: ErrorDialect | None = None, *, others: Sequence[str] = ()
+    key: str | None,
+    errors: ErrorDialect | None = None,
+    *,
+    others: Sequence[str] = (),
+    private: tuple[str, ...] = (),
 ) -> Middleware:
     """Every method but GET and HEAD needs the key, if there is one; one of `others` will do, too.
 
-    `errors` writes the body of a 401, which is empty otherwise.
+    Paths that begin as one in `private` need it for GET as well. `errors` writes the body of a 401, which is
+    empty otherwise.
     """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if key is None or request.method in _READ_ONLY or bears_one_of((key, *others), request):
+        free = request.method in _READ_ONLY and not request.path.startswith(private)
+        if key is None or free or bears_one_of((key, *others), request):
             return await handler(request)
         return web.Response(status=401) if errors is None else error_response(errors.plain(401, _WRONG_KEY))
 

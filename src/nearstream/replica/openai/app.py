@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from aiohttp import web
 
 from nearstream.core.errors import NotReady
@@ -17,8 +18,10 @@ from nearstream.replica.middleware import (
     on_every_response,
     pages_checked,
 )
+from nearstream.replica.openai.stored import StoredResponses
 from nearstream.replica.operation import CallHandler, Operation
 from nearstream.replica.responses import ServerContext, error_response, respond
+from nearstream.wire.dialects.json_bodies import decode
 from nearstream.wire.dialects.openai.completions import (
     model,
     model_list,
@@ -27,15 +30,32 @@ from nearstream.wire.dialects.openai.completions import (
     read_either,
 )
 from nearstream.wire.dialects.openai.errors import OpenAIErrors
+from nearstream.wire.dialects.openai.responses.calls import read_response
+from nearstream.wire.dialects.openai.responses.store import ResponseStore
 from nearstream.wire.dialects.openai.rules import OpenAITerms
 from nearstream.wire.dialects.port import ParsedBody
 
-Reader = Callable[[bytes, OpenAITerms], ParsedBody]
-_READERS: dict[str, Reader] = {
-    "/v1/chat/completions": read_chat,
-    "/v1/completions": read_completion,
-    "/invocations": read_either,
-}
+Reader = Callable[[bytes], ParsedBody]
+
+
+def readers(terms: OpenAITerms, store: ResponseStore) -> dict[str, Reader]:
+    """Which dialect reads the bodies of which route."""
+
+    def response(body: bytes) -> ParsedBody:
+        return read_response(body, terms, store)
+
+    def by_body(body: bytes) -> ParsedBody:
+        keys = decode(body, dict[str, msgspec.Raw])
+        if "input" in keys and not keys.keys() & {"messages", "prompt"}:
+            return response(body)
+        return read_either(body, terms)
+
+    return {
+        "/v1/chat/completions": lambda body: read_chat(body, terms),
+        "/v1/completions": lambda body: read_completion(body, terms),
+        "/v1/responses": response,
+        "/invocations": by_body,
+    }
 
 
 def build_app(context: ServerContext, operation: Operation, adapters: Adapters) -> web.Application:
@@ -46,7 +66,9 @@ def build_app(context: ServerContext, operation: Operation, adapters: Adapters) 
         client_max_size=settings.terms.limits.payload_limit_bytes,
         middlewares=[
             pages_checked(settings.pages, errors),
-            key_checked(settings.api_key, errors, others=settings.management.keys),
+            key_checked(
+                settings.api_key, errors, others=settings.management.keys, private=("/v1/responses/",)
+            ),
             errors_answered(errors),
         ],
     )
@@ -59,8 +81,13 @@ def build_app(context: ServerContext, operation: Operation, adapters: Adapters) 
     app.router.add_get("/v1/models/{model:.+}", pages.model)
     for path in ("/health", "/ping"):
         app.router.add_get(path, pages.health)
-    for path, reader in _READERS.items():
-        app.router.add_post(path, operation.counted(_generation(context, reader, terms)))
+    store = ResponseStore()
+    stored = StoredResponses(store)
+    app.router.add_get("/v1/responses/{id}", stored.get)
+    app.router.add_get("/v1/responses/{id}/input_items", stored.input_items)
+    app.router.add_delete("/v1/responses/{id}", stored.delete)
+    for path, reader in readers(terms, store).items():
+        app.router.add_post(path, operation.counted(_generation(context, reader)))
     return app
 
 
@@ -88,8 +115,8 @@ class Pages:
         return web.Response(body=model(name, self._created), content_type="application/json")
 
 
-def _generation(context: ServerContext, reader: Reader, terms: OpenAITerms) -> CallHandler:
+def _generation(context: ServerContext, reader: Reader) -> CallHandler:
     async def handle(request: web.Request, call: Call) -> web.StreamResponse:
-        return await respond(request, reader(await json_body(request), terms), context, call)
+        return await respond(request, reader(await json_body(request)), context, call)
 
     return handle

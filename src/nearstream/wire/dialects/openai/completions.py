@@ -12,11 +12,11 @@ import msgspec
 
 from nearstream.core.errors import Misshapen, NearstreamError
 from nearstream.wire.dialects.completions.bodies import ChatBody, CompletionBody
+from nearstream.wire.dialects.completions.fields import check_fields
 from nearstream.wire.dialects.completions.requests import (
-    TEXT_NAMES,
     CompletionCall,
     chat_call,
-    chat_names,
+    option_names,
     text_call,
 )
 from nearstream.wire.dialects.completions.style import Style
@@ -45,14 +45,24 @@ class ParsedCompletion:
 
 def read_chat(body: bytes, terms: OpenAITerms) -> ParsedCompletion:
     """Raises Malformed or Misshapen."""
-    chat = decode(body, ChatBody)
-    return ParsedCompletion(chat_names(chat), lambda: chat_call(chat, OpenAIRules(terms), STYLE))
+    chat, keys = decode(body, ChatBody), decode(body, dict[str, msgspec.Raw])
+
+    def checked() -> CompletionCall:
+        check_fields(keys, ChatBody.__struct_fields__, strict=True)
+        return chat_call(chat, OpenAIRules(terms), STYLE)
+
+    return ParsedCompletion(option_names(chat), checked)
 
 
 def read_completion(body: bytes, terms: OpenAITerms) -> ParsedCompletion:
     """Raises Malformed or Misshapen."""
-    text = decode(body, CompletionBody)
-    return ParsedCompletion(TEXT_NAMES, lambda: text_call(text, OpenAIRules(terms), STYLE))
+    text, keys = decode(body, CompletionBody), decode(body, dict[str, msgspec.Raw])
+
+    def checked() -> CompletionCall:
+        check_fields(keys, CompletionBody.__struct_fields__, strict=True)
+        return text_call(text, OpenAIRules(terms), STYLE)
+
+    return ParsedCompletion(option_names(text), checked)
 
 
 def read_either(body: bytes, terms: OpenAITerms) -> ParsedCompletion:

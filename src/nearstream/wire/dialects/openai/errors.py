@@ -66,6 +66,10 @@ class OpenAIErrors:
         kind = _SERVER if status >= _SERVER_ERROR else _REQUEST
         return ErrorResponse(status, _encoded(reason, kind, None, _CODES.get(status)))
 
+    def missing(self, message: str) -> ErrorResponse:
+        """For a thing that is named by its path."""
+        return ErrorResponse(404, _encoded(message, _REQUEST, None, None))
+
     def body(self, error: NearstreamError) -> bytes:
         return _document(error)[1]
 
