@@ -11,16 +11,24 @@ import msgspec
 from botocore.model import Shape
 
 from nearstream.core.accounts import Account
+from nearstream.services.ecr import service as ecr
+from nearstream.services.iam import service as iam
+from nearstream.services.logs import service as logs
 from nearstream.services.runtime import service as runtime
 from nearstream.services.sagemaker import service as sagemaker
-from nearstream.services.sagemaker.requests import KEPT, REFUSED
-from nearstream.services.service import Service
+from nearstream.services.service import KEPT, REFUSED, Service
+from nearstream.services.sts import service as sts
 from nearstream.wire.aws import service
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sagemaker" / "operations.md"
+_ACCOUNT = Account("000000000000", "us-east-1")
 SERVICES = (
-    sagemaker.service(None, Account("000000000000", "us-east-1"), lambda: 0.0),
+    sagemaker.service(None, _ACCOUNT, lambda: 0.0),
     runtime.SERVICE,
+    sts.service(_ACCOUNT, None),
+    iam.service(_ACCOUNT),
+    logs.service(_ACCOUNT, None),
+    ecr.service(_ACCOUNT, lambda: 0.0),
 )
 HEAD = """# Operations and members
 

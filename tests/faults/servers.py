@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 
 from nearstream.connections.limits import ConnectionLimits
 from nearstream.connections.server import AppRunner, swept
-from nearstream.frontdoor.listener import listening
+from nearstream.frontdoor.listener import Entrance, listening
 from nearstream.tasks import alongside
 
 SHORT = ConnectionLimits(head_s=0.3, idle_s=0.6, body_s=0.3, body_bytes=64, stop_body_s=0.2)
@@ -56,7 +56,9 @@ async def echo_app(limits: ConnectionLimits = SHORT, *, max_bytes: int = 1 << 20
 async def echo_door(limits: ConnectionLimits = SHORT, *, grace_s: float = 5.0) -> AsyncIterator[Echo]:
     """A handler behind the front door's listener."""
     echo = Echo(free_port())
-    async with listening(echo.handle, host="127.0.0.1", port=echo.port, grace_s=grace_s, limits=limits):
+    async with listening(
+        echo.handle, host="127.0.0.1", port=echo.port, grace_s=grace_s, entrance=Entrance(limits=limits)
+    ):
         yield echo
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from nearstream.compose.site import lookup, read_image
+from nearstream.compose.identities import lookup
+from nearstream.compose.site import read_image
 from nearstream.config.container import ContainerSettings
+from nearstream.core.accounts import Account
 from nearstream.core.errors import Unusable
-from nearstream.home.keys import Credentials, Keys
+from nearstream.home.keys import Credentials, Keys, new_key
+from nearstream.home.sessions import Sessions
 from nearstream.replica.tgi.limits import limits
 from nearstream.wire.aws.sigv4 import Verifier
 from nearstream.wire.dialects.hf.terms import Release, tgi_release
@@ -52,7 +55,22 @@ def test_an_image_says_which_server_and_version() -> None:
     assert read_image(LMI) == ("lmi", "0.23.0")
 
 
+def test_a_session_ends_with_the_key_that_it_was_made_with(tmp_path: Path) -> None:
+    own = Credentials("123456789012", "us-east-1", "AKIATEST", "very-secret")
+    keys, sessions = Keys(own, tmp_path / "keys.json", lambda: next(times)), Sessions(None, lambda: 0.0)
+    times = iter(range(0, 100, 10))
+    find = lookup(keys, sessions, Account(own.account, own.region))
+    added = new_key("laptop")
+    keys.add(added)
+    made = sessions.begin("bob", 900, by=added.access_key)
+    assert find(made.access_key).arn == "arn:aws:sts::123456789012:assumed-role/sagemaker_execution_role/bob"
+    keys.remove("laptop")
+    assert find(made.access_key) is None
+
+
 def test_the_verifiers_text_shows_no_secret(tmp_path: Path) -> None:
     keys = Credentials("123456789012", "us-east-1", "AKIATEST", "very-secret")
-    found = lookup(Keys(keys, tmp_path / "keys.json"), keys.account)
+    account = Account(keys.account, keys.region)
+    sessions = Sessions(None, lambda: 0.0)
+    found = lookup(Keys(keys, tmp_path / "keys.json"), sessions, account)
     assert "very-secret" not in repr(keys) + repr(vars(Verifier(found))) + repr(found("AKIATEST"))

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
-from nearstream.compose.protection import own_names, page_rules
+from nearstream.compose.entrance import AWS_HOSTS, entrance, s3_names
+from nearstream.compose.identities import lookup
+from nearstream.compose.protection import page_rules
 from nearstream.config.settings import Settings, replica_environment
 from nearstream.core.accounts import Account
 from nearstream.core.ports import Deployer, ReplicaLogs
@@ -29,7 +31,7 @@ from nearstream.frontdoor.access import Access
 from nearstream.frontdoor.api import Api, served
 from nearstream.frontdoor.door import FrontDoor
 from nearstream.frontdoor.invocations import Invocations
-from nearstream.frontdoor.listener import Handler, listening
+from nearstream.frontdoor.listener import PLAIN, Entrance, Handler, listening
 from nearstream.frontdoor.management import management
 from nearstream.frontdoor.metrics import FrontDoorMetrics
 from nearstream.frontdoor.objects.dispatch import Elsewhere, Objects
@@ -38,15 +40,21 @@ from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.frontdoor.view import SiteView
 from nearstream.home.keys import Credentials, Keys
 from nearstream.home.paths import Home
+from nearstream.home.sessions import Sessions
+from nearstream.services.ecr import service as ecr
+from nearstream.services.iam import service as iam
+from nearstream.services.logs import service as logs
 from nearstream.services.runtime import service as runtime
 from nearstream.services.runtime.invocations import Runtime
 from nearstream.services.sagemaker import service as sagemaker
+from nearstream.services.sts import service as sts
 from nearstream.tasks import alongside
-from nearstream.wire.aws.credentials import Credential, Lookup
+from nearstream.wire.aws.credentials import Lookup
 from nearstream.wire.aws.sigv4 import Verifier
 
 STOP_GRACE_S = 10.0
-SERVICES = frozenset({"sagemaker"})
+GLOBAL_SERVICES = frozenset({"iam", "sts"})
+"""Services that AWS's clients may sign for another region than their own."""
 
 clock = time.time  # noqa: TID251  # tells dates; everything else is handed it
 monotonic = time.monotonic
@@ -62,8 +70,11 @@ class SiteParts:
     pool: Pool
     upstreams: Upstreams
     keys: Lookup
+    sessions: Sessions
+    logs: ReplicaLogs
     wake: asyncio.Event
     objects: Objects | None = None
+    entrance: Entrance = PLAIN
     wrapped: Callable[[Handler], Handler] = lambda handler: handler
     """Put around the front door's handler."""
     grace_s: float = STOP_GRACE_S
@@ -82,14 +93,28 @@ async def site(settings: Settings, home: Home, credentials: Credentials) -> Asyn
     environment = replica_environment(settings, home.path, _aliases(settings))
     deployer = LocalDeployer(home.path, environment=environment, clock=monotonic, notify=wake.set)
     pool = Pool(random=random.random, clock=monotonic)
-    keys = lookup(Keys(credentials, home.keys_file), credentials.account)
+    account = Account(credentials.account, credentials.region)
+    sessions = Sessions(home.sessions_file, clock)
+    keys = lookup(Keys(credentials, home.keys_file), sessions, account)
     async with (
         Store.open(settings.database or home.database) as store,
         Upstreams() as upstreams,
-        _objects(settings, home, keys) as objects,
+        _objects(settings, home, keys, account.region) as objects,
+        entrance(settings, home) as way_in,
         deployer,
     ):
-        parts = SiteParts(store, deployer, pool, upstreams, keys, wake, objects)
+        parts = SiteParts(
+            store=store,
+            deployer=deployer,
+            pool=pool,
+            upstreams=upstreams,
+            keys=keys,
+            sessions=sessions,
+            logs=replica_logs(home),
+            wake=wake,
+            objects=objects,
+            entrance=way_in,
+        )
         where = settings.s3_url or str(home.path / "objects")
         async with serving(settings, credentials, parts, objects_at=where):
             yield
@@ -103,31 +128,40 @@ async def serving(
     account = Account(credentials.account, credentials.region)
     pool, store = parts.pool, parts.store
     desire = partial(desired, read_image=read_image, aliases=_aliases(settings))
-    access = Access(Verifier(parts.keys, region=account.region, services=SERVICES), clock)
     view = SiteView(pool, account, settings.url, version("nearstream"), objects_at, date)
     invoker = Runtime(account)
     metrics = FrontDoorMetrics()
     relay = Relay(pool, parts.upstreams, invoker, metrics)
-    invocations = Invocations(invoker, relay, view, access)
-    services = await asyncio.to_thread(
-        lambda: (
-            served(sagemaker.service(store, account, clock)),
-            served(runtime.SERVICE, relay=invocations.handle),
-        )
+    described = (
+        sagemaker.service(store, account, clock),
+        sts.service(account, parts.sessions),
+        iam.service(account),
+        logs.service(account, parts.logs),
+        ecr.service(account, clock),
     )
+    rows = await asyncio.to_thread(lambda: [served(each) for each in described])
+    scopes = frozenset(each.description.signing_name for each in rows)
+    verifier = Verifier(parts.keys, region=account.region, services=scopes, everywhere=GLOBAL_SERVICES)
+    access = Access(verifier, clock)
+    invocations = Invocations(invoker, relay, view, access)
+    services = (*rows, await asyncio.to_thread(served, runtime.SERVICE, invocations.handle))
     door = FrontDoor(
         api=Api(services, access),
         access=access,
         view=view,
         metrics=metrics,
         objects=parts.objects,
-        pages=page_rules(settings.host, settings.cors_allow_origins, settings.allow_hosts, below=True),
+        pages=page_rules(
+            settings.host, settings.cors_allow_origins, (*settings.allow_hosts, *AWS_HOSTS), below=True
+        ),
     )
     controller = Controller(Parts(store, parts.deployer, pool, desire, monotonic, clock), wake=parts.wake)
     await controller.refresh()
     handler = parts.wrapped(door.handle)
     async with (
-        listening(handler, host=settings.host, port=settings.port, grace_s=parts.grace_s),
+        listening(
+            handler, host=settings.host, port=settings.port, grace_s=parts.grace_s, entrance=parts.entrance
+        ),
         _managed(
             settings, management(metrics, door.health, page_rules("127.0.0.1", (), settings.allow_hosts))
         ),
@@ -157,31 +191,14 @@ def _managed(settings: Settings, handler: Handler) -> AbstractAsyncContextManage
 
 
 @asynccontextmanager
-async def _objects(settings: Settings, home: Home, keys: Lookup) -> AsyncIterator[Objects]:
+async def _objects(settings: Settings, home: Home, keys: Lookup, region: str) -> AsyncIterator[Objects]:
     """The S3 side of the front door, and the site's own store unless the objects lie elsewhere."""
-    sides = partial(Objects, lookup=keys, clock=clock, hosts=names(settings.host))
+    sides = partial(Objects, lookup=keys, clock=clock, hosts=s3_names(settings.host, region))
     if settings.s3_url is not None:
         yield sides(Elsewhere(settings.s3_url))
         return
     async with ObjectStore(home.path / "objects", clock=clock) as store:
         yield sides(store)
-
-
-def lookup(keys: Keys, account: str) -> Lookup:
-    """Finds the keys of a site as they are now; each of them may do everything."""
-
-    def find(access_key: str) -> Credential | None:
-        key = keys.find(access_key)
-        if key is None:
-            return None
-        return Credential(key.access_key, key.secret_key, account, arn=f"arn:aws:iam::{account}:root")
-
-    return find
-
-
-def names(host: str) -> frozenset[str]:
-    """The names under which buckets are addressed as `bucket.name`."""
-    return frozenset(own_names(host))
 
 
 def read_image(uri: str) -> tuple[Persona, str]:

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,20 @@ class Settings:
     """What is switched off: names of core.restrictions."""
     allow_hosts: tuple[str, ...] = ()
     """Names that a server may be called by, beside its addresses, localhost and this machine's name."""
+    tls: bool = False
+    """Whether the front door speaks HTTPS. A certificate of one's own turns it on."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """A certificate with its chain, and its key, in PEM. None: one of the site's own authority."""
+    proxy_ports: tuple[int, ...] = (443,)
+    """Ports of other hosts that programs of this machine reach through the site's proxy."""
 
     @property
     def url(self) -> str:
         """Where a client on this machine reaches the front door."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 _KEYS = (
@@ -95,8 +103,14 @@ _KEYS = (
     "cors_allow_origins",
     "allow_hosts",
     "secure_mode",
+    "tls",
+    "tls_cert",
+    "tls_key",
+    "proxy_ports",
 )
 _WANTED = {
+    "tls": "true or false",
+    "proxy_ports": "ports from 1 to 65535, with commas between them",
     "port": "a number from 1 to 65535",
     "management_port": "a number from 1 to 65535",
     "aliases": "a table of model ids, or lines like 'tiiuae/falcon-7b-instruct=builtin'",
@@ -124,7 +138,14 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
     for key, value in _from_file(given, environ):
         given.setdefault(key, value)
     given.pop("config", None)
-    return Settings(**{key: _parsed(key, value, source) for key, (value, source) in given.items()})
+    return _with_tls(Settings(**{key: _parsed(key, value, source) for key, (value, source) in given.items()}))
+
+
+def _with_tls(settings: Settings) -> Settings:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing = "tls_cert" if settings.tls_cert is None else "tls_key"
+        raise Unusable(f"{missing} is wanted: a certificate needs its key, and a key its certificate.")
+    return replace(settings, tls=settings.tls or settings.tls_cert is not None)
 
 
 def _from_file(
@@ -177,6 +198,15 @@ def _positive(value: int | str) -> int:
     return number
 
 
+def _ports(value: str | int | list[int | str]) -> tuple[int, ...]:
+    parts = value if isinstance(value, list) else [part for part in str(value).split(",") if part.strip()]
+    return tuple(_port(part) for part in parts)
+
+
+def _switch(value: bool | str) -> bool:
+    return _choice(str(value).lower(), ("true", "false")) == "true"
+
+
 def _choice(value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError
@@ -220,6 +250,10 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "cors_allow_origins": lambda value: _words(value, ORIGIN),
     "allow_hosts": lambda value: _words(value, _HOST),
     "secure_mode": _switches,
+    "tls": _switch,
+    "tls_cert": lambda value: Path(value).expanduser().absolute(),
+    "tls_key": lambda value: Path(value).expanduser().absolute(),
+    "proxy_ports": _ports,
 }
 
 
@@ -251,7 +285,10 @@ def replica_environment(
         "NEARSTREAM_SECURE_MODE": ",".join(settings.secure_mode),
     }
     keys = {name: environ[name] for name in AWS_KEYS if settings.s3_url and name in environ}
-    return inherited_environment(environ) | keys | {name: value for name, value in own.items() if value}
+    # A shell that read `nearstream env` before it started the site has the site itself as its proxy.
+    inherited = inherited_environment(environ)
+    inherited = {name: value for name, value in inherited.items() if value != settings.url}
+    return inherited | keys | {name: value for name, value in own.items() if value}
 
 
 def own_environment() -> Mapping[str, str]:

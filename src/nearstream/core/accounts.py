@@ -15,6 +15,10 @@ def partition(region: str) -> str:
     return next((name for prefix, name in _PARTITIONS if region.startswith(prefix)), "aws")
 
 
+ROLE = "sagemaker_execution_role"
+"""The one role of an account, which every key of a site acts in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Whose resources these are: a twelve-digit account id, in one region."""
@@ -25,6 +29,15 @@ class Account:
     def arn(self, kind: Kind, name: str) -> str:
         """The ARN of a SageMaker resource, which holds its name in lower case."""
         return f"arn:{partition(self.region)}:sagemaker:{self.region}:{self.id}:{kind}/{name.lower()}"
+
+    @property
+    def role_arn(self) -> str:
+        """The ARN of the account's role."""
+        return f"arn:{partition(self.region)}:iam::{self.id}:role/{ROLE}"
+
+    def session_arn(self, session: str) -> str:
+        """The ARN of who acts in the account's role under the name `session`."""
+        return f"arn:{partition(self.region)}:sts::{self.id}:assumed-role/{ROLE}/{session}"
 
     def log_stream_arn(self, endpoint: str) -> str:
         """The ARN of the log group that SageMaker would keep for `endpoint`."""

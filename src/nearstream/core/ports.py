@@ -149,6 +149,8 @@ class ReplicaLog:
     name: str
     replica_id: str
     size_bytes: int
+    written_at: float = 0.0
+    """When it was written last, in seconds since the epoch."""
 
 
 class ReplicaLogs(Protocol):

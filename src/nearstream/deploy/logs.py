@@ -32,7 +32,7 @@ class LocalLogs:
                 status = path.stat()
             except OSError:
                 continue  # it made room for a newer one
-            log = ReplicaLog(str(path.relative_to(self._folder)), path.stem, status.st_size)
+            log = ReplicaLog(str(path.relative_to(self._folder)), path.stem, status.st_size, status.st_mtime)
             found.append((status.st_mtime, log))
         return [log for _, log in sorted(found, key=lambda one: one[0])]
 

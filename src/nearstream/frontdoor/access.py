@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from nearstream.core.ports import Clock
+from nearstream.services.service import Caller
 from nearstream.wire.aws.errors import AwsError
 from nearstream.wire.aws.signed_request import RawRequest
 from nearstream.wire.aws.sigv4 import Verifier
@@ -67,6 +68,11 @@ class Access:
         """Raise AwsError unless a call that has no body is signed as it should be."""
         signed = self._verifier.check(call, now=self._clock())
         self._verifier.prove(signed, call, hashlib.sha256(b"").hexdigest())
+
+    def caller(self, call: RawRequest) -> Caller:
+        """Who made a call whose signature was proven. Raises AwsError where its key was removed since."""
+        known = self._verifier.known(call)
+        return Caller(known.access_key, known.account, known.arn)
 
     @asynccontextmanager
     async def proven_body(self, request: web.BaseRequest, call: RawRequest) -> AsyncGenerator[bytes]:

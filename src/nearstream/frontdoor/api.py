@@ -90,7 +90,8 @@ class Api:
         codec = protocols.CODECS[protocols.spoken(call, description.protocols)]
         async with self._access.proven_body(request, call) as body:
             parsed = codec.parse(description, call.with_body(body))
-            output = await found.service.operations[parsed.operation](parsed.document)
+            operation = found.service.operations[parsed.operation]
+            output = await operation(parsed.document, self._access.caller(call))
         return response(codec.answer(description, parsed.operation, dict(output), request_id=request_id))
 
     async def _refuse(self, call: RawRequest, request_id: str) -> web.Response:

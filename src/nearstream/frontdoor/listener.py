@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import ssl
 import uuid
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -32,6 +35,21 @@ _CODES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """How connections begin: in TLS if there is a context, as what `protocols` makes of a web server's.
+
+    Without `limits` they stay within the process's descriptors.
+    """
+
+    limits: ConnectionLimits | None = None
+    tls: ssl.SSLContext | None = None
+    protocols: Callable[[web.Server], Callable[[], asyncio.Protocol]] = lambda server: server
+
+
+PLAIN = Entrance()
+
+
 @asynccontextmanager
 async def listening(
     handler: Handler,
@@ -40,25 +58,33 @@ async def listening(
     port: int,
     grace_s: float = 10.0,
     flag: str = "--port",
-    limits: ConnectionLimits | None = None,
+    entrance: Entrance = PLAIN,
 ) -> AsyncIterator[None]:
     """Serve HTTP while the block runs; then let open answers end for `grace_s`.
 
-    Without `limits` the connections stay within the process's descriptors. Raises Unusable; `flag` is the
-    option that chooses the port.
+    Raises Unusable; `flag` is the option that chooses the port.
     """
-    limits = limits or limits_within(descriptors.raise_limit(), per_connection=DESCRIPTORS_PER_CLIENT)
+    limits = entrance.limits or limits_within(
+        descriptors.raise_limit(), per_connection=DESCRIPTORS_PER_CLIENT
+    )
     make = partial(web.BaseRequest, loop=get_running_loop(), client_max_size=MAX_BODY_BYTES + 1)
     runner = handler_runner(handler, make, _refused, limits, grace_s=grace_s)
     await runner.setup()
+    server = runner.server
+    assert server is not None  # noqa: S101 - it is set up
+    listener: asyncio.Server | None = None
     async with swept(runner):
         try:
             try:
-                await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+                listener = await get_running_loop().create_server(
+                    entrance.protocols(server), host, port, ssl=entrance.tls, backlog=BACKLOG
+                )
             except OSError as error:
                 raise Unusable(_explained(error, host, port, flag)) from error
             yield
         finally:
+            if listener is not None:
+                listener.close()
             await runner.cleanup()
 
 

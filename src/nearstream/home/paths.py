@@ -52,6 +52,20 @@ class Home:
         return self.path / "management.key"
 
     @property
+    def authority_file(self) -> Path:
+        """The key and the certificate of the site's authority."""
+        return self.path / "authority.pem"
+
+    @property
+    def bundle_file(self) -> Path:
+        """Every authority that a client of this site trusts: the site's, and those of its machine."""
+        return self.path / "ca-bundle.pem"
+
+    @property
+    def sessions_file(self) -> Path:
+        return self.path / "sessions.json"
+
+    @property
     def lock_file(self) -> Path:
         return self.path / "frontdoor.lock"
 

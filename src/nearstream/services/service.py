@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -12,8 +12,25 @@ from nearstream.core.errors import NearstreamError
 
 T = TypeVar("T")
 
+KEPT: Final = "kept"
+REFUSED: Final = "refused"
+Kept = Annotated[T, msgspec.Meta(extra={"effect": KEPT})]
+"""A member that is checked, that Describe tells again, and that changes nothing here."""
+
+Refused = Annotated[T, msgspec.Meta(extra={"effect": REFUSED})]
+"""A member whose use is refused by its name."""
+
 Output = Mapping[str, Any]
 """An operation's output, keyed by the members of its shape; None is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as the signature proves."""
+
+    access_key: str
+    account: str
+    arn: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +43,21 @@ class Operation(Generic[T]):
     input: type[T]
     handle: Callable[[T], Awaitable[Output]]
 
-    async def __call__(self, document: Mapping[str, Any]) -> Output:
+    async def __call__(self, document: Mapping[str, Any], caller: Caller) -> Output:
         """`document`: an input that was checked against the operation's shape."""
         return await self.handle(msgspec.convert(document, type=self.input))
+
+
+@dataclass(frozen=True, slots=True)
+class CallerOperation(Generic[T]):
+    """An operation whose output depends on who calls it."""
+
+    input: type[T]
+    handle: Callable[[T, Caller], Awaitable[Output]]
+
+    async def __call__(self, document: Mapping[str, Any], caller: Caller) -> Output:
+        """See Operation."""
+        return await self.handle(msgspec.convert(document, type=self.input), caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +69,7 @@ class Service:
     """
 
     name: str
-    operations: Mapping[str, Operation[Any]]
+    operations: Mapping[str, Operation[Any] | CallerOperation[Any]]
     errors: Mapping[type[NearstreamError], str]
     relayed: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)

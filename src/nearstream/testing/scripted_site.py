@@ -20,15 +20,19 @@ from nearstream.client.loop_thread import LoopThread
 from nearstream.client.signing import Credentials
 from nearstream.client.site_address import SiteAddress, free_port
 from nearstream.client.targets import SageMakerEndpoint
-from nearstream.compose.site import SiteParts, lookup, monotonic, serving
+from nearstream.compose.identities import lookup
+from nearstream.compose.site import SiteParts, monotonic, serving
 from nearstream.config.settings import Settings
+from nearstream.core.accounts import Account
 from nearstream.core.errors import Unusable
+from nearstream.deploy.logs import LocalLogs
 from nearstream.fleet.memory import MemoryRecords
 from nearstream.fleet.pool import Pool
 from nearstream.frontdoor.upstream.client import Upstreams
 from nearstream.home.keys import Credentials as Identity
 from nearstream.home.keys import Keys
 from nearstream.home.paths import Home
+from nearstream.home.sessions import Sessions
 from nearstream.models.builtin import builtin_path
 from nearstream.telemetry import logs
 from nearstream.testing.answers import Failure, Script, ScriptedAnswer
@@ -158,6 +162,7 @@ class ScriptedSite:
         home = Home(Path(self._folder.name))
         tokenizer = await asyncio.to_thread(load_tokenizer, builtin_path())
         wake = asyncio.Event()
+        sessions, account = Sessions(None, clock), Account(_IDENTITY.account, _IDENTITY.region)
         engine = partial(AnswerEngine, self._script, tokenizer)
         deployer = InProcessDeployer(home.path, engine, clock=monotonic, dates=clock, notify=wake.set)
         # A replica whose connection was cut on demand is well, and takes the next call.
@@ -168,7 +173,9 @@ class ScriptedSite:
                 deployer=deployer,
                 pool=pool,
                 upstreams=upstreams,
-                keys=lookup(Keys(_IDENTITY, home.keys_file), _IDENTITY.account),
+                keys=lookup(Keys(_IDENTITY, home.keys_file), sessions, account),
+                sessions=sessions,
+                logs=LocalLogs(home.logs),
                 wake=wake,
                 wrapped=self._throttle.wrapped,
                 grace_s=GRACE_S,

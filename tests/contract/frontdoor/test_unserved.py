@@ -139,7 +139,7 @@ async def test_a_path_that_no_service_has_is_an_unknown_operation(url: str) -> N
     ("headers", "shape"),
     [
         ({"X-Amz-Target": "Nobody.Knows"}, b'{"__type": "MissingAuthenticationTokenException"'),
-        ({"Content-Type": "application/x-www-form-urlencoded"}, b"<Code>MissingAuthenticationTokenException"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"<Code>MissingAuthenticationToken<"),
         ({"Content-Type": "application/json"}, b'{"Message":"Missing Authentication Token"}'),
     ],
 )

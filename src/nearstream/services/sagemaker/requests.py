@@ -5,20 +5,13 @@ They are read from documents that were checked against botocore's shapes.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
-T = TypeVar("T")
+from nearstream.services.service import Kept, Refused
+
 JsonObject = dict[str, Any]
-
-KEPT: Final = "kept"
-REFUSED: Final = "refused"
-Kept = Annotated[T, msgspec.Meta(extra={"effect": KEPT})]
-"""A member that Describe tells again and that changes nothing here."""
-
-Refused = Annotated[T, msgspec.Meta(extra={"effect": REFUSED})]
-"""A member whose use is refused by its name."""
 
 
 class Tag(msgspec.Struct, frozen=True, rename="pascal"):

@@ -138,8 +138,20 @@ def ec2_failure(error: AwsError, context: ErrorContext) -> AwsResponse:
     return AwsResponse(error.status, _headers(context.request_id), (xml.DECLARATION + text).encode())
 
 
+_CODES: Final[Mapping[str, str]] = {
+    "UnrecognizedClientException": "InvalidClientTokenId",
+    "ExpiredTokenException": "ExpiredToken",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "IncompleteSignatureException": "IncompleteSignature",
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "ThrottlingException": "Throttling",
+}
+"""What services of this protocol call errors that every service has."""
+
+
 def _told(error: AwsError) -> str:
-    return f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+    code = _CODES.get(error.code, error.code)
+    return f"<Code>{escape(code)}</Code><Message>{escape(error.message)}</Message>"
 
 
 def _headers(request_id: str) -> dict[str, str]:

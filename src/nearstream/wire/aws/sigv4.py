@@ -31,15 +31,22 @@ _MISMATCH: Final = (
 class Verifier:
     """Proves who sent a request. Keeps derived signing keys, so that a verification costs two HMACs.
 
-    `region` and `services`, where given, are the only ones that a credential scope may name.
+    `region` and `services`, where given, are the only ones that a credential scope may name; a service that
+    is the same in all regions (`everywhere`) may be scoped to any.
     """
 
     def __init__(
-        self, lookup: Lookup, *, region: str | None = None, services: frozenset[str] | None = None
+        self,
+        lookup: Lookup,
+        *,
+        region: str | None = None,
+        services: frozenset[str] | None = None,
+        everywhere: frozenset[str] = frozenset(),
     ) -> None:
         self._lookup = lookup
         self._region = region
         self._services = services
+        self._everywhere = everywhere
         self._keys: dict[tuple[str, str, str, str], tuple[str, bytes]] = {}
 
     def verify(self, request: RawRequest, *, now: float) -> Principal:
@@ -61,9 +68,7 @@ class Verifier:
 
         `body_sha256` None: the body is not read yet, and x-amz-content-sha256 says what is signed.
         """
-        credential = self._lookup(signed.access_key)
-        if credential is None:
-            raise AwsError("UnrecognizedClientException", "The access key was removed meanwhile.", 403)
+        credential = self._held(signed)
         canonical_request = canonical.request(
             request.method,
             canonical.path(request.path, service=signed.service),
@@ -78,6 +83,16 @@ class Verifier:
             credential.access_key, credential.account, credential.arn, signed.region, signed.service
         )
 
+    def known(self, request: RawRequest) -> Credential:
+        """The credential that a request names, proven or not. Raises AwsError."""
+        return self._held(signed_request.read(request))
+
+    def _held(self, signed: SignedRequest) -> Credential:
+        credential = self._lookup(signed.access_key)
+        if credential is None:
+            raise AwsError("UnrecognizedClientException", "The access key was removed meanwhile.", 403)
+        return credential
+
     def _check_credential(self, signed: SignedRequest, now: float) -> None:
         credential = self._lookup(signed.access_key)
         if credential is None or not _same(credential.session_token or "", signed.session_token or ""):
@@ -91,7 +106,7 @@ class Verifier:
 
     def _check_scope(self, signed: SignedRequest) -> None:
         problems = []
-        if self._region is not None and signed.region != self._region:
+        if signed.service not in self._everywhere and signed.region != (self._region or signed.region):
             problems.append(f"Credential should be scoped to a valid region, not '{signed.region}'.")
         if self._services is not None and signed.service not in self._services:
             expected = ", ".join(f"'{name}'" for name in sorted(self._services))

@@ -1,0 +1,1 @@
+"""ECR: the images of model servers that a site knows."""

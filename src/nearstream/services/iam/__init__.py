@@ -1,0 +1,1 @@
+"""IAM: the one role that a site has."""

@@ -1,0 +1,1 @@
+"""CloudWatch Logs: what the containers of endpoints wrote."""

@@ -1,0 +1,1 @@
+"""STS: who calls, and credentials for some time."""
