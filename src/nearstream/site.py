@@ -17,6 +17,7 @@ from nearstream.client.control_plane import ControlPlane
 from nearstream.client.limits import Retries, TimeLimits
 from nearstream.client.signing import Credentials
 from nearstream.client.site_address import SiteAddress, free_port
+from nearstream.client.trust import connector
 from nearstream.compose.site import site
 from nearstream.config.settings import Settings, load
 from nearstream.core.errors import Unusable
@@ -125,8 +126,9 @@ async def _running(settings: Settings, home: Home, port: int) -> AsyncIterator[S
                 await stack.enter_async_context(trying.pop_all())
                 break
         keys = Credentials(own.access_key, own.secret_key, own.region)
-        async with aiohttp.ClientSession() as session:
+        trust = home.bundle_file if tried.tls else None
+        async with aiohttp.ClientSession(connector=connector(tried.url, trust)) as session:
             control = ControlPlane(tried.url, keys, session)
             await assistant.ensure(control, model=tried.model, account=own.account, region=own.region)
             await assistant.until_ready(control, lambda _: None)
-        yield SiteAddress(tried.url, keys)
+        yield SiteAddress(tried.url, keys, trust)

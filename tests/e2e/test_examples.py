@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.test_way_in import SDK_EXAMPLES
 from tests.support.ports import free_port
 from tests.support.site import Site
 
@@ -52,4 +53,5 @@ def test_every_example_is_listed_and_tested() -> None:
     names = {path.name for path in EXAMPLES.glob("*.py")}
     listed = (EXAMPLES / "README.md").read_text()
     assert all(name in listed for name in names)
-    assert names == {"stream_boto3.py", "deploy_tgi.py", "stream_openai.py", "stream_huggingface.py"}
+    own = {"stream_boto3.py", "deploy_tgi.py", "stream_openai.py", "stream_huggingface.py"}
+    assert names == own | set(SDK_EXAMPLES)

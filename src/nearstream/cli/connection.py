@@ -13,6 +13,7 @@ from nearstream.client.control_plane import ControlPlane
 from nearstream.client.limits import ONCE, TimeLimits
 from nearstream.client.signing import Credentials
 from nearstream.client.targets import SageMakerEndpoint
+from nearstream.client.trust import connector
 from nearstream.core.errors import Missing, Unreachable
 from nearstream.home.paths import Home
 
@@ -28,7 +29,8 @@ async def connect(home: Home) -> AsyncIterator[ControlPlane]:
     if running is None:
         raise Missing(f"nearstream is not running on {home.path}: start it with `nearstream up`.")
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=300)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    trusting = connector(running.url, home.bundle_file)
+    async with aiohttp.ClientSession(timeout=timeout, connector=trusting) as session:
         try:
             yield ControlPlane(running.url, Credentials(own.access_key, own.secret_key, own.region), session)
         except aiohttp.ClientConnectorError as error:

@@ -22,6 +22,7 @@ from nearstream.client.async_client import AsyncClient
 from nearstream.client.control_plane import ControlPlane
 from nearstream.client.signing import Credentials as ClientCredentials
 from nearstream.client.targets import SageMakerEndpoint
+from nearstream.client.trust import connector
 from nearstream.compose.site import site
 from nearstream.config.settings import Settings, load
 from nearstream.core.errors import CallFailed
@@ -54,6 +55,11 @@ def up(
     cors_allow_origin: CorsOption = (),
     allow_host: AllowHostOption = (),
     secure_mode: SecureOption = False,
+    tls: Annotated[
+        bool | None, Parameter(negative=(), help="Serve HTTPS, with a certificate of the site's authority.")
+    ] = None,
+    tls_cert: Annotated[Path | None, Parameter(help="Serve HTTPS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, Parameter(help="The key of --tls-cert, in PEM.")] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -67,6 +73,9 @@ def up(
             "aliases": alias,
             "s3_url": s3_url,
             "management_port": management_port,
+            "tls": tls,
+            "tls_cert": tls_cert,
+            "tls_key": tls_key,
             "cors_allow_origins": cors_allow_origin,
             "allow_hosts": allow_host,
             "secure_mode": secure_mode or None,
@@ -92,20 +101,21 @@ async def _serve(settings: Settings, place: Home, credentials: Credentials, scre
         # The first signal ends the wait and leaves the site in order; a second one cuts the leaving short.
         with suppress(asyncio.CancelledError):
             screen.starting(settings)
-            await _greet(settings, credentials, screen)
+            await _greet(settings, place, credentials, screen)
             await asyncio.Event().wait()
         screen.stopping()
 
 
-async def _greet(settings: Settings, credentials: Credentials, screen: Screen) -> None:
+async def _greet(settings: Settings, place: Home, credentials: Credentials, screen: Screen) -> None:
     keys = ClientCredentials(credentials.access_key, credentials.secret_key, credentials.region)
-    async with aiohttp.ClientSession() as session:
+    trusting = connector(settings.url, place.bundle_file)
+    async with aiohttp.ClientSession(connector=trusting) as session:
         control = ControlPlane(settings.url, keys, session)
         await assistant.ensure(
             control, model=settings.model, account=credentials.account, region=credentials.region
         )
         await assistant.until_ready(control, screen.progress)
-    target = SageMakerEndpoint(assistant.NAME, keys, settings.url)
+    target = SageMakerEndpoint(assistant.NAME, keys, settings.url, place.bundle_file)
     async with AsyncClient(target, limits=PATIENT) as client:
         await client.warm_up()
         screen.ready(FIRST_PROMPT)

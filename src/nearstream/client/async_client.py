@@ -34,7 +34,7 @@ class AsyncClient:
         self, target: Target, *, limits: TimeLimits = DEFAULT_LIMITS, retries: Retries = DEFAULT_RETRIES
     ) -> None:
         self._target = target
-        self._caller = Caller(limits, retries)
+        self._caller = Caller(limits, retries, ca_bundle=target.ca_bundle)
 
     async def __aenter__(self) -> Self:
         return self

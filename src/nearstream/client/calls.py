@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
@@ -15,6 +16,7 @@ import msgspec
 from nearstream.client.bodies import StreamedBody
 from nearstream.client.limits import CallTime, Retries, TimeLimits
 from nearstream.client.targets import HttpRequest
+from nearstream.client.trust import connector
 from nearstream.core.errors import CallFailed, Invalid, NearstreamError, StreamFailed, TimedOut, Unreachable
 from nearstream.core.ports import Clock
 
@@ -44,7 +46,15 @@ class Response:
 class Caller:
     """Sends calls with the same limits; their connections are kept and used again until `aclose`."""
 
-    def __init__(self, limits: TimeLimits, retries: Retries, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: TimeLimits,
+        retries: Retries,
+        *,
+        ca_bundle: Path | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._ca_bundle = ca_bundle
         self._limits = limits
         self._retries = retries
         self._clock = clock
@@ -82,7 +92,7 @@ class Caller:
         """The status of a GET, which opens a connection for what comes next. Raises Unreachable, TimedOut."""
         call_time = self.begin()
         try:
-            response = await call_time.within("first_byte", self._opened_session().get(url))
+            response = await call_time.within("first_byte", self._opened_session(url).get(url))
         except aiohttp.ConnectionTimeoutError:
             raise TimedOut("connect", self._limits.connect_s or 0.0) from None
         except aiohttp.ClientError as error:
@@ -98,7 +108,7 @@ class Caller:
             self._session = None
 
     async def _try(self, request: HttpRequest, call_time: CallTime) -> aiohttp.ClientResponse:
-        sent = self._opened_session().post(request.url, data=request.body, headers=request.headers)
+        sent = self._opened_session(request.url).post(request.url, data=request.body, headers=request.headers)
         try:
             response = await call_time.within("first_byte", sent)
         except aiohttp.ConnectionTimeoutError:
@@ -110,10 +120,10 @@ class Caller:
                 raise failure(response, await call_time.within("between_tokens", response.read()))
         return response
 
-    def _opened_session(self) -> aiohttp.ClientSession:
+    def _opened_session(self, url: str) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=connector(url, self._ca_bundle),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_s),
                 auto_decompress=True,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearstream.client.signing import Credentials
@@ -19,11 +20,14 @@ class SiteAddress:
 
     url: str
     credentials: Credentials
+    ca_bundle: Path | None = None
+    """Authorities to trust; None: the site speaks plain HTTP."""
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which boto3 and SageMakerEndpoint.from_environment find the site."""
-        return {
+        trust = {} if self.ca_bundle is None else {"AWS_CA_BUNDLE": str(self.ca_bundle)}
+        return trust | {
             "AWS_ACCESS_KEY_ID": self.credentials.access_key,
             "AWS_SECRET_ACCESS_KEY": self.credentials.secret_key,
             "AWS_REGION": self.credentials.region,
@@ -33,7 +37,7 @@ class SiteAddress:
 
     def target(self, endpoint: str) -> SageMakerEndpoint:
         """One of its endpoints, for Client and AsyncClient."""
-        return SageMakerEndpoint(endpoint, self.credentials, self.url)
+        return SageMakerEndpoint(endpoint, self.credentials, self.url, self.ca_bundle)
 
     def boto3(self, service: str, *, config: Config | None = None, **options: Any) -> Any:  # noqa: ANN401 - boto3's clients have no type
         """A boto3 client of the site; `options` are those of boto3.client."""
@@ -44,6 +48,8 @@ class SiteAddress:
             aws_secret_access_key=self.credentials.secret_key,
             region_name=self.credentials.region,
         )
+        if self.ca_bundle is not None:
+            options.setdefault("verify", str(self.ca_bundle))
         return session.client(service, endpoint_url=self.url, config=config, **options)
 
 

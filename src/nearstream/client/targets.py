@@ -37,6 +37,11 @@ class Target(Protocol):
     @property
     def health_url(self) -> str: ...
 
+    @property
+    def ca_bundle(self) -> Path | None:
+        """A file of authorities to trust beside those of the machine."""
+        ...
+
     def invocation(self, body: bytes, content_type: str, *, streamed: bool) -> HttpRequest:
         """A call with a body of the caller's own."""
         ...
@@ -52,22 +57,27 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SageMakerEndpoint:
-    """An endpoint of SageMaker's hosting API, at `url` (AWS's own when it is not given); calls are signed."""
+    """An endpoint of SageMaker's hosting API, at `url` (AWS's own when it is not given); calls are signed.
+
+    `ca_bundle` is a file of certificate authorities to trust beside those of the machine.
+    """
 
     name: str
     credentials: Credentials
     url: str = ""
+    ca_bundle: Path | None = None
 
     @classmethod
     def from_environment(cls, name: str) -> SageMakerEndpoint:
         """Keys, region and address from the variables that boto3 reads, which `nearstream env` prints.
 
         `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` (or
-        `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` (or `AWS_ENDPOINT_URL`). Raises Missing.
+        `AWS_DEFAULT_REGION`), `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME` (or `AWS_ENDPOINT_URL`), `AWS_CA_BUNDLE`.
+        Raises Missing.
         """
         found = aws_environment.read()
         keys = Credentials(found.access_key, found.secret_key, found.region, found.session_token)
-        return cls(name, keys, found.endpoint_url or "")
+        return cls(name, keys, found.endpoint_url or "", found.ca_bundle)
 
     @classmethod
     def from_home(cls, name: str, home: Path | str | None = None) -> SageMakerEndpoint:
@@ -80,7 +90,8 @@ class SageMakerEndpoint:
         running = place.running()
         if running is None:
             raise Missing(f"nearstream is not running on {place.path}: start it with `nearstream up`.")
-        return cls(name, Credentials(own.access_key, own.secret_key, own.region), running.url)
+        keys = Credentials(own.access_key, own.secret_key, own.region)
+        return cls(name, keys, running.url, place.bundle_file)
 
     @property
     def health_url(self) -> str:
@@ -120,6 +131,7 @@ class ModelServer:
     wire: Literal["openai", "tgi"] = "openai"
     model: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    ca_bundle: Path | None = None
 
     @property
     def health_url(self) -> str:

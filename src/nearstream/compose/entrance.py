@@ -23,6 +23,7 @@ from nearstream.frontdoor.tls import Certificates, GivenCertificate
 from nearstream.frontdoor.tunnels import Route, parent_proxy
 from nearstream.home.authority import AWS_DOMAINS, open_authority
 from nearstream.home.paths import Home
+from nearstream.home.trust import write_bundle
 
 AWS_HOSTS: Final = tuple(f".{domain}" for domain in AWS_DOMAINS)
 """Names that a front door may be called by: those that its proxy answers for."""
@@ -40,6 +41,7 @@ async def entrance(settings: Settings, home: Home) -> AsyncIterator[Entrance]:
     named = {"localhost", machine, settings.host.lower()}
     names = {name for name in named if _NAME.fullmatch(name) and not _is_address(name)}
     authority = open_authority(home.authority_file, own_names=names)
+    write_bundle(home.bundle_file, authority.pem, proxies.trusted_files())
     own = [*LOCAL_NAMES, *([] if _is_wildcard(settings.host) else [settings.host.lower()])]
     if machine in names and authority.allows(machine):
         own.append(machine)

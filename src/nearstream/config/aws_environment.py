@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nearstream.core.errors import Missing
 
@@ -18,6 +19,7 @@ class AwsEnvironment:
     region: str = "us-east-1"
     session_token: str | None = field(default=None, repr=False)
     endpoint_url: str | None = None
+    ca_bundle: Path | None = None
 
 
 def read(environ: Mapping[str, str] | None = None) -> AwsEnvironment:
@@ -34,10 +36,12 @@ def read(environ: Mapping[str, str] | None = None) -> AwsEnvironment:
             "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION have to be set;"
             ' for a site on this machine: eval "$(nearstream env)"'
         )
+    ca_bundle = first("AWS_CA_BUNDLE")
     return AwsEnvironment(
         access_key,
         secret_key,
         region,
         first("AWS_SESSION_TOKEN"),
         first("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL"),
+        Path(ca_bundle) if ca_bundle else None,
     )

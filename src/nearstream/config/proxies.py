@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 TRUST = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
@@ -53,5 +54,5 @@ def trusted_files(environ: Mapping[str, str] | None = None) -> list[Path]:
     """Files of authorities in PEM that programs of this machine trust now."""
     environ = os.environ if environ is None else environ
     named = [environ[name] for name in TRUST if environ.get(name)]
-    default = ssl.get_default_verify_paths().cafile
-    return [path for path in map(Path, [*named, *([default] if default else [])]) if path.is_file()]
+    default = ssl.get_default_verify_paths().cafile or str(files("botocore") / "cacert.pem")
+    return [path for path in map(Path, [*named, default]) if path.is_file()]

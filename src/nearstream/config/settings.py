@@ -83,6 +83,8 @@ class Settings:
     def url(self) -> str:
         """Where a client on this machine reaches the front door."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        if self.tls_cert is not None and host in ("127.0.0.1", "::1"):
+            host = "localhost"  # the site's own certificate is shown under this name alone
         scheme = "https" if self.tls else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 

@@ -42,6 +42,8 @@ class Access:
     region: str
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
+    ca_bundle: Path | None = None
+    """Authorities to trust; None: those that boto3 trusts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Bucket:
             region_name=access.region,
             aws_access_key_id=access.access_key,
             aws_secret_access_key=access.secret_key,
+            verify=None if access.ca_bundle is None else str(access.ca_bundle),
             config=Config(
                 signature_version="s3v4",
                 connect_timeout=CONNECT_TIMEOUT_S,

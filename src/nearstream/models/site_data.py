@@ -45,4 +45,5 @@ def _access(settings: Settings, home: Home, url: str) -> Access:
             f"{url} cannot be fetched: no front door runs on {home.path}. Start one with `nearstream up`, or "
             "name another S3 with NEARSTREAM_S3_URL."
         )
-    return Access(running.url, credentials.region, credentials.access_key, credentials.secret_key)
+    trust = home.bundle_file if running.url.startswith("https:") else None
+    return Access(running.url, credentials.region, credentials.access_key, credentials.secret_key, trust)

@@ -120,3 +120,28 @@ def test_there_is_a_management_port_only_where_it_is_named(tmp_path: Path) -> No
     assert load({"home": tmp_path}, {"NEARSTREAM_MANAGEMENT_PORT": "8041"}).management_port == 8041
     with pytest.raises(Unusable, match="a number from 1 to 65535"):
         load({"home": tmp_path, "management_port": 0}, {})
+
+
+def test_a_certificate_turns_tls_on_and_needs_its_key(tmp_path: Path) -> None:
+    given = {"home": tmp_path, "tls_cert": tmp_path / "cert.pem"}
+    with pytest.raises(Unusable, match="tls_key is wanted"):
+        load(given, {})
+    read = load({**given, "tls_key": tmp_path / "key.pem"}, {})
+    assert (read.tls, read.url) == (True, "https://localhost:8040")
+    assert load({"home": tmp_path}, {"NEARSTREAM_TLS": "true"}).url == "https://127.0.0.1:8040"
+    assert load({"home": tmp_path}, {"NEARSTREAM_PROXY_PORTS": "443, 8443"}).proxy_ports == (443, 8443)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TLS", "maybe"), ("PROXY_PORTS", "443,x"), ("PROXY_PORTS", "70000")]
+)
+def test_a_wrong_way_in_names_its_variable(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(Unusable, match=f"NEARSTREAM_{name}"):
+        load({"home": tmp_path}, {f"NEARSTREAM_{name}": value})
+
+
+def test_a_replica_does_not_go_through_the_site_that_its_shell_has_as_its_proxy(tmp_path: Path) -> None:
+    read = load({"home": tmp_path}, {})
+    environ = {"HTTPS_PROXY": read.url, "https_proxy": read.url, "HTTP_PROXY": "http://other:1"}
+    made = replica_environment(read, tmp_path, (), environ)
+    assert {name: made[name] for name in made if "PROXY" in name.upper()} == {"HTTP_PROXY": "http://other:1"}
