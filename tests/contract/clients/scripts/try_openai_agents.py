@@ -11,6 +11,7 @@ from agents import (
     Agent,
     ModelSettings,
     OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
     Runner,
     function_tool,
     set_tracing_disabled,
@@ -41,28 +42,29 @@ class Report(BaseModel):
     sky: Literal["clear", "cloudy"]
 
 
-def agent(url: str, name: str = MODEL, key: str = KEY, **options) -> Agent:
-    client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
-    model = OpenAIChatCompletionsModel(name, client)
-    settings = ModelSettings(temperature=0, max_tokens=MAX_TOKENS)
-    return Agent(name="Weather", model=model, model_settings=settings, **options)
+class Agents:
+    def __init__(self, model) -> None:
+        self._model = model
 
+    def agent(self, url: str, name: str = MODEL, key: str = KEY, **options) -> Agent:
+        client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+        model = self._model(name, client)
+        settings = ModelSettings(temperature=0, max_tokens=MAX_TOKENS)
+        return Agent(name="Weather", model=model, model_settings=settings, **options)
 
-def with_tool(url: str, calls: list[str]) -> Agent:
-    """`calls` gets the cities that the tool is called with."""
+    def with_tool(self, url: str, calls: list[str]) -> Agent:
+        """`calls` gets the cities that the tool is called with."""
 
-    @function_tool
-    def get_weather(city: City) -> str:
-        calls.append(city)
-        return weather(city)
+        @function_tool
+        def get_weather(city: City) -> str:
+            calls.append(city)
+            return weather(city)
 
-    return agent(url, tools=[get_weather])
+        return self.agent(url, tools=[get_weather])
 
-
-class Chat:
     def tools(self, url: str) -> dict:
         calls: list[str] = []
-        done = Runner.run_sync(with_tool(url, calls), QUESTION)
+        done = Runner.run_sync(self.with_tool(url, calls), QUESTION)
         usage = done.context_wrapper.usage
         return finished(calls, done.final_output, (usage.input_tokens, usage.output_tokens))
 
@@ -82,14 +84,14 @@ class Chat:
             for call_id, city in PARALLEL.items()
         ]
         items = [{"role": "user", "content": COMPARE}, *calls, *results]
-        return Runner.run_sync(with_tool(url, []), items).final_output
+        return Runner.run_sync(self.with_tool(url, []), items).final_output
 
     def structured(self, url: str) -> dict:
-        return Runner.run_sync(agent(url, output_type=Report), REPORT).final_output.model_dump()
+        return Runner.run_sync(self.agent(url, output_type=Report), REPORT).final_output.model_dump()
 
     def stream(self, url: str) -> list[str]:
         async def collect() -> list[str]:
-            events = Runner.run_streamed(agent(url), HELLO).stream_events()
+            events = Runner.run_streamed(self.agent(url), HELLO).stream_events()
             return [
                 event.data.delta
                 async for event in events
@@ -99,13 +101,13 @@ class Chat:
         return asyncio.run(collect())
 
     def wrong_key(self, url: str) -> str:
-        return Runner.run_sync(agent(url, key="another"), HELLO).final_output
+        return Runner.run_sync(self.agent(url, key="another"), HELLO).final_output
 
     def wrong_model(self, url: str) -> str:
-        return Runner.run_sync(agent(url, "another"), HELLO).final_output
+        return Runner.run_sync(self.agent(url, "another"), HELLO).final_output
 
     def too_long(self, url: str) -> str:
-        return Runner.run_sync(agent(url), TOO_LONG).final_output
+        return Runner.run_sync(self.agent(url), TOO_LONG).final_output
 
 
-converse({"chat": Chat()})
+converse({"chat": Agents(OpenAIChatCompletionsModel), "responses": Agents(OpenAIResponsesModel)})

@@ -23,9 +23,10 @@ const PROVIDERS = {
   compatible: (url, name, apiKey) =>
     createOpenAICompatible({ name: "local", baseURL: `${url}/v1`, apiKey, supportsStructuredOutputs: true, includeUsage: true })(name),
   openai: (url, name, apiKey) => createOpenAI({ baseURL: `${url}/v1`, apiKey }).chat(name),
+  responses: (url, name, apiKey) => createOpenAI({ baseURL: `${url}/v1`, apiKey }).responses(name),
 };
 
-function chat(provider) {
+function agent(provider) {
   const model = (url, name = MODEL, key = KEY) => provider(url, name, key);
   const withTool = (calls) => ({
     get_weather: tool({
@@ -78,7 +79,11 @@ function chat(provider) {
 }
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
-const clients = { chat: chat(PROVIDERS.compatible), openai: chat(PROVIDERS.openai) };
+const clients = {
+  chat: agent(PROVIDERS.compatible),
+  openai: agent(PROVIDERS.openai),
+  responses: agent(PROVIDERS.responses),
+};
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
   let answer;
