@@ -113,6 +113,9 @@ class ServerConnection(web.RequestHandler):
         if self._busy or self._messages or not self._is_whole():
             self._received_bytes += len(data)
             super().data_received(data)
+            if self._busy and self._messages and self._payload is not None and not self._is_whole():
+                # No message begins within a body: the parser gave this one up, and tells its reader nothing.
+                self._payload.set_exception(web.RequestPayloadError("the body breaks off"))
             return
         if data and self._head_since is None:
             self._head_since = self._loop.time()

@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from nearstream.connections.checks import BodyStalled
 from nearstream.core.ports import Clock
 from nearstream.services.service import Caller
 from nearstream.wire.aws.errors import AwsError
@@ -110,8 +111,14 @@ class Access:
 async def _pieces(request: web.BaseRequest) -> AsyncGenerator[bytes]:
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
         request.transport.write(_CONTINUE)
-    while piece := await request.content.readany():
-        yield piece
+    try:
+        while piece := await request.content.readany():
+            yield piece
+    except BodyStalled as error:
+        raise AwsError("RequestTimeoutException", f"The body did not come: {error.reason}.", 408) from None
+    except web.RequestPayloadError:
+        message = "The body is not in the chunks, or of the length, that its headers announce."
+        raise AwsError("ValidationError", message, 400) from None
 
 
 def check_size(size_bytes: int) -> None:

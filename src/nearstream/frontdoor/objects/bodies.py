@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from nearstream.connections.checks import BodyStalled
 from nearstream.deploy.objectstore.store import ObjectStore
 from nearstream.wire.aws.credentials import Principal
 from nearstream.wire.aws.errors import AwsError
@@ -102,3 +103,8 @@ async def _piece(request: web.BaseRequest) -> bytes:
             "Your socket connection to the server was not read from or written to within the timeout period:"
             f" {IDLE_S:g} seconds.",
         ) from None
+    except BodyStalled as error:
+        raise AwsError("RequestTimeout", f"The body did not come: {error.reason}.") from None
+    except web.RequestPayloadError:
+        message = "You did not provide the number of bytes specified by the Content-Length HTTP header."
+        raise AwsError("IncompleteBody", message) from None
