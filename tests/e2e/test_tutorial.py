@@ -37,8 +37,8 @@ def environ(checkout: Path) -> Iterator[dict[str, str]]:
     with subprocess.Popen([".venv/bin/nearstream", "up"], cwd=checkout, env=environ) as process:
         try:
             eventually(
-                lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/health"),
-                "the site serves",
+                lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/health/assistant"),
+                "its first endpoint serves, as it tells its reader",
                 within_s=START_TIMEOUT_S,
             )
             assert process.poll() is None
