@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -105,8 +107,17 @@ def _serve(settings: LauncherSettings) -> None:
         weights=quantised_to(settings.quantize) or "fp16",
         listens_when_warm=True,  # TGI's clients wait while connections are refused, and take 503 as final
     )
-    signal.signal(signal.SIGTERM, _stop)  # until the server listens and takes it itself
-    uvloop.run(model_server(options, settings.container, site))
+    signal.signal(signal.SIGTERM, _stop)
+    uvloop.run(_stopped_by_sigterm(model_server(options, settings.container, site)))
+
+
+async def _stopped_by_sigterm(server: Coroutine[None, None, None]) -> None:
+    """SIGTERM cancels the loading of the model; once the server listens, it takes the signal itself."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine of the loop's own run
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await server
 
 
 def _stop(number: int, frame: object) -> NoReturn:

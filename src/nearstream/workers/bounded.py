@@ -30,6 +30,10 @@ class Overstepped(Exception):
     """A call took more time or memory than it may, or ended its process. The text says which, as a clause."""
 
 
+class _Killed(Overstepped):
+    """The process ended, and not by a limit of ours: somebody else may have ended it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkLimits:
     """What one call may take; `memory_bytes` is of the process's address space.
@@ -129,14 +133,20 @@ class BoundedWorker:
         if not call.answer.done():
             call.answer.set_exception(failure)
 
-    async def _answered(self, body: bytes) -> bytes:
-        if self._process is None or self._process.gone:
-            await self.start()
+    async def _answered(self, body: bytes, *, again: bool = False) -> bytes:
         process = self._process
+        if process is None or process.gone:
+            await self.start()
+            process = self._process
         assert process is not None  # noqa: S101 - for the type checker: start() has set it
         try:
             async with asyncio.timeout(self._limits.time_s):
                 return await process.ask(body)
+        except _Killed:
+            # It may have been ended before the call reached it, as the system does where memory is short.
+            if again:
+                raise
+            return await self._answered(body, again=True)
         except TimeoutError:
             await process.kill("a call took too long")
             raise Overstepped(f"it takes longer than {self._limits.time_s:g} s") from None
@@ -161,7 +171,7 @@ class _Process:
             await self._worker.start()
             self._started = True
         if self._worker.gone:
-            raise Overstepped("its process ended")
+            raise _Killed("its process ended")
         self._answer = asyncio.get_running_loop().create_future()
         self._worker.send(framed(body))
         return await self._answer
@@ -190,7 +200,9 @@ class _Process:
                 OUT_OF_MEMORY: "it takes too much memory",
                 OUT_OF_TIME: f"it takes longer than {self._processor_s} s of a processor's time",
             }
-            self._answer.set_exception(Overstepped(reasons.get(end.status, f"its process {end.how}")))
+            reason = reasons.get(end.status)
+            failure = _Killed(f"its process {end.how}") if reason is None else Overstepped(reason)
+            self._answer.set_exception(failure)
 
 
 @asynccontextmanager
