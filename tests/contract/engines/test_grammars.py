@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from nearstream.core.errors import Invalid, Overloaded
 from nearstream.core.generation import EngineRequest, Grammar, Sampling
 from nearstream.engines.openvino.engine import OpenVINOEngine
+from nearstream.tasks import alongside
 
 SAMPLE = (
     "zod object", "zod nullable", "zod tuple", "rating of five", "pydantic model", "pydantic union",
@@ -111,18 +112,21 @@ async def many_grammars(engine, held) -> None:
         await collect(engine, sampling=sampling, max_new_tokens=2)
 
 
+async def kept_busy(engine, max_new_tokens):
+    while True:
+        await collect(engine, max_new_tokens=max_new_tokens)
+
+
 async def test_once_grammars_fill_their_memory_new_ones_wait_for_an_idle_engine(settings, held):
-    plain = EngineRequest((5, 6, 7), Sampling(), 1000)
     async with OpenVINOEngine.open(replace(settings, grammar_bytes=4 << 20)) as engine:
         first, known = engine.pid, held("regex", "[ab]{1,20}")
-        running = engine.generate(plain)
-        await first_step(running)
-        await collect(engine, sampling=known, max_new_tokens=2)
-        with pytest.raises(Overloaded, match="the grammars in use take 4 MiB"):
-            await many_grammars(engine, held)
-        assert ids(await collect(engine, sampling=known, max_new_tokens=2))
-        assert engine.pid == first
-        await running.aclose()
+        # Of lengths that do not end together: there is always one under way.
+        async with alongside(*(kept_busy(engine, length) for length in (997, 641, 383, 211))):
+            await collect(engine, sampling=known, max_new_tokens=2)
+            with pytest.raises(Overloaded, match="the grammars in use take 4 MiB"):
+                await many_grammars(engine, held)
+            assert ids(await collect(engine, sampling=known, max_new_tokens=2))
+            assert engine.pid == first
         await until(lambda: engine.pid != first)
         await until(engine.healthy)
         assert ids(await collect(engine, sampling=held("regex", "[cd]{1,20}"), max_new_tokens=2))

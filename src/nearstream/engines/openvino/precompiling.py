@@ -46,14 +46,19 @@ class Precompiler:
         self._vocab_size = vocab_size
         self._max_bytes = max_bytes
         self._bytes = 0
+        self._full = False
         self._pipeline: genai.LLMPipeline | None = None
         self._thread = ThreadPoolExecutor(1, initializer=_step_back)
         self._compiling: OrderedDict[bytes, Future[None]] = OrderedDict()
 
     @property
     def full(self) -> bool:
-        """Whether the grammars that were compiled take as much memory as they may."""
-        return self._bytes >= self._max_bytes
+        """Whether the grammars that were compiled take as much memory as they may.
+
+        It stays so: what is measured includes what the batch allocates and frees meanwhile.
+        """
+        self._full |= self._bytes >= self._max_bytes
+        return self._full
 
     def start(self, grammar: str) -> Future[None]:
         """Compile a grammar, if it is not yet; its result raises RuntimeError where it cannot be used.

@@ -57,6 +57,7 @@ class PromptBatch:
     def step(self) -> Stepped:
         """Run each batch that has work once; what there is to report."""
         self._finish_opening()
+        grammars_full = False
         while self._prompts is not None and self._queue:
             self._prompts.submit(self._queue.popleft())
         for batch in (self._base, self._prompts):
@@ -64,7 +65,8 @@ class PromptBatch:
                 made = batch.step()
                 self._advances += made.advances
                 self._failures += made.failures
-        stepped = Stepped(self._advances, self._failures)
+                grammars_full |= made.grammars_full
+        stepped = Stepped(self._advances, self._failures, grammars_full)
         self._advances, self._failures = [], []
         return stepped
 
