@@ -18,6 +18,7 @@ from aiohttp.web import RequestHandler
 
 from nearstream.frontdoor.tls import Certificates, is_aws
 from nearstream.frontdoor.tunnels import HEAD_BYTES, PIECE_BYTES, Refused, Route, Target, open_tunnel, pump
+from nearstream.tasks import alongside
 
 MOST_TUNNELS: Final = 512
 """Tunnels that are open, or being opened, at the same time."""
@@ -52,7 +53,7 @@ class Proxy:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take connections while the block runs; leaving it cuts the tunnels."""
-        async with asyncio.TaskGroup() as self._group:
+        async with alongside() as self._group:
             try:
                 yield
             finally:
