@@ -121,8 +121,9 @@ async def attack(page: Page, target: str, path: str, body: Mapping[str, object])
 @pytest.mark.parametrize("name", [FOREIGN, "127.0.0.1", "localhost"])
 async def test_a_page_of_another_origin_cannot_generate(tmp_path: Path, serve, name: str):
     engine = Witness(ids_of("hello", tmp_path))
-    body = {"inputs": "hi", "prompt": "hi", "model": "toy/model"}
-    path = "/generate" if serve is tgi.serve else "/v1/completions"
+    path, body = "/v1/completions", {"prompt": "hi", "model": "toy/model"}
+    if serve is tgi.serve:
+        path, body = "/generate", {"inputs": "hi"}
     async with (
         serving(settings(tmp_path), engine, serve=serve) as server,
         page_server() as port,

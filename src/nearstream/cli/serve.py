@@ -125,7 +125,7 @@ def _note_withheld() -> None:
     """Name the variables of the container that do not count, and no value."""
     names = own_environment().get(WITHHELD_VARIABLES, "")
     for name in filter(None, names.split(",")):
-        _log.warning("variable of the container withheld", name=name, because=reason_to_withhold(name))
+        _log.warning("variable of the container withheld", variable=name, because=reason_to_withhold(name))
 
 
 def _serve_lmi(options: LmiOptions, container: ContainerSettings, site: Settings) -> None:

@@ -121,10 +121,10 @@ class BoundedWorker:
         try:
             answer = await self._answered(call.body)
         except Overstepped as error:
-            _log.warning("worker overstepped", module=self._module, reason=str(error))
+            _log.warning("worker overstepped", worker=self._module, reason=str(error))
             failure: Exception = error
         except OSError as error:
-            _log.warning("worker not started", module=self._module, reason=str(error))
+            _log.warning("worker not started", worker=self._module, reason=str(error))
             failure = Overloaded(f"no process could be started for {self._module}: {error.strerror}")
         else:
             if not call.answer.done():
